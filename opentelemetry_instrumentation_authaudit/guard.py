@@ -1,0 +1,74 @@
+"""The one place that swallows an exception of ours: auditing never breaks the application.
+
+    with guard("django_auth.authenticate") as caught:
+        ...our code, never the application's...
+    if caught.failed: ...
+
+Only `Exception` is caught: `KeyboardInterrupt`, `SystemExit`, `GeneratorExit` and `asyncio.CancelledError` pass through, and so
+does `RecordingRefused`, which exists to stop a sign-in. Each site is counted always and logged once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from types import TracebackType
+
+from .model.event import RecordingRefused
+
+__all__ = ("Guard", "errors", "guard")
+
+_log = logging.getLogger("opentelemetry_instrumentation_authaudit")
+errors: Counter[str] = Counter()
+"""How many exceptions each site swallowed since the process started."""
+
+
+class Guard:
+    """A context manager around code of ours; `failed` tells afterwards whether it raised."""
+
+    __slots__ = ("failed", "site")
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self.failed = False
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> bool:
+        if error is None or not isinstance(error, Exception) or isinstance(error, RecordingRefused):
+            return False
+        self.failed = True
+        _count(self.site, error)
+        return True
+
+
+def guard(site: str) -> Guard:
+    """Guard a block of our own code; *site* names it in the count and in the log (`library.extractor`)."""
+    return Guard(site)
+
+
+def _count(site: str, error: Exception) -> None:
+    errors[site] += 1
+    if errors[site] > 1:
+        return
+    # The message and the traceback of an exception may quote a password: the type and our own place must do.
+    place = _own_line(error)
+    try:
+        _log.error(
+            "authaudit failed in %s: %s%s. The application is not affected; one audit fact may be missing. "
+            "Please report it (this is logged once).",
+            site,
+            type(error).__name__,
+            place,
+        )
+    except Exception:  # noqa: BLE001, S110 -- an application's logging handler may raise
+        pass
+
+
+def _own_line(error: Exception) -> str:
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
