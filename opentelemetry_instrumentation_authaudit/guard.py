@@ -16,9 +16,10 @@ from types import TracebackType
 
 from .model.event import RecordingRefused
 
-__all__ = ("Guard", "errors", "guard")
+__all__ = ("Guard", "errors", "guard", "warn")
 
 _log = logging.getLogger("opentelemetry_instrumentation_authaudit")
+_warned: set[str] = set()
 errors: Counter[str] = Counter()
 """How many exceptions each site swallowed since the process started."""
 
@@ -48,13 +49,22 @@ def guard(site: str) -> Guard:
     return Guard(site)
 
 
+def warn(cause: str, message: str, *args: object) -> None:
+    """Tell the operator, once for each *cause* (`django_auth.missing_target`); *args* are for `%` and must hold no secret."""
+    if cause in _warned:
+        return
+    _warned.add(cause)
+    with guard("guard.warn"):  # an application's logging handler may raise
+        _log.warning(message, *args)
+
+
 def _count(site: str, error: Exception) -> None:
     errors[site] += 1
     if errors[site] > 1:
         return
     # The message and the traceback of an exception may quote a password: the type and our own place must do.
     place = _own_line(error)
-    try:
+    with guard("guard.log"):  # an application's logging handler may raise
         _log.error(
             "authaudit failed in %s: %s%s. The application is not affected; one audit fact may be missing. "
             "Please report it (this is logged once).",
@@ -62,8 +72,6 @@ def _count(site: str, error: Exception) -> None:
             type(error).__name__,
             place,
         )
-    except Exception:  # noqa: BLE001, S110 -- an application's logging handler may raise
-        pass
 
 
 def _own_line(error: Exception) -> str:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cached_property
+from importlib import import_module, metadata
 from typing import Final
 
 from ..hooks import Hook
@@ -12,7 +13,7 @@ from ..hooks import Hook
 __all__ = ("LIBRARIES", "Library")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Library:
     """A library we watch. Its rows are `HOOKS` of `instrumentors/<name>.py`; `BLIND` there says what cannot be seen."""
 
@@ -20,8 +21,8 @@ class Library:
     """Our name for it: the file, the switch (`disabled_instrumentors`), the story test."""
     trigger: str
     """Module whose import makes the library present."""
-    distribution: str
-    """Name on PyPI, for its version."""
+    distributions: tuple[str, ...]
+    """Names on PyPI that provide it, for its version; the first one installed counts."""
     versions: str
     """PEP 440 range that is tested: oldest to newest."""
 
@@ -35,5 +36,35 @@ class Library:
         """What cannot be seen there, a sentence each."""
         return tuple(import_module(f".{self.name}", __package__).BLIND)
 
+    @property
+    def installed(self) -> tuple[str, str] | None:
+        """(distribution, version) that is installed here, None if none is."""
+        for name in self.distributions:
+            try:
+                return name, metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return None
 
-LIBRARIES: Final[tuple[Library, ...]] = ()
+    @cached_property
+    def label(self) -> str:
+        """Library and version as records print them: `flask-login 0.6.3`; the version is `unknown` for a vendored copy."""
+        name, version = self.installed or (self.distributions[0], "unknown")
+        return f"{name.lower()} {version}"
+
+
+LIBRARIES: Final[tuple[Library, ...]] = (
+    Library("django_auth", "django", ("Django",), ">=4.2"),
+    Library("flask", "flask", ("Flask",), ">=2.2"),
+    Library("flask_login", "flask_login", ("Flask-Login",), ">=0.6.2"),
+    Library("starlette", "starlette", ("starlette",), ">=0.27"),
+    Library("fastapi", "fastapi", ("fastapi",), ">=0.100"),
+    Library("fastapi_users", "fastapi_users", ("fastapi-users",), ">=12.1"),
+    Library("pyjwt", "jwt", ("PyJWT",), ">=2.4"),
+    Library("bcrypt", "bcrypt", ("bcrypt",), ">=3.2"),
+    Library("argon2", "argon2", ("argon2-cffi",), ">=21.3"),
+    Library("passlib", "passlib", ("libpass", "passlib"), ">=1.7.4"),
+    Library("pwdlib", "pwdlib", ("pwdlib",), ">=0.2"),
+    Library("werkzeug", "werkzeug", ("Werkzeug",), ">=2.2"),
+    Library("pyotp", "pyotp", ("pyotp",), ">=2.6"),
+)

@@ -1,0 +1,178 @@
+"""The request scope: rows of role REQUEST, and reading WSGI and ASGI requests.
+
+For ASGI the scope closes when the response starts or a WebSocket is accepted, before the message is passed on: what streams
+afterwards may take hours, and the evidence should be there before the client sees the effect.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from ..model.event import Request
+from .engine import Engine, current_scope
+from .hook import Call, Closing, Flow, Opening, Outcome
+from .scope import RequestScope
+from .watch import Driver, Watch, finish, start
+
+__all__ = ("asgi_application", "from_asgi", "from_wsgi", "request_driver_of")
+
+_SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
+
+
+def request_driver_of(function: Any) -> Driver:
+    """The driver of a framework's entry point."""
+    return _async_request if inspect.iscoroutinefunction(function) else _request
+
+
+def _open(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[RequestScope, Opening, Flow] | None:
+    """A scope of our own for this request; None where there is none to open."""
+    if not watch.engine.active:
+        return None
+    flow, opening = start(watch.hook, watch.site, watch.call(args, kwargs))
+    if flow is None or opening is None:
+        return None
+    scope = watch.engine.open_scope(opening.read)
+    return None if scope is None else (scope, opening, flow)
+
+
+def _request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    opened = _open(watch, args, kwargs)
+    if opened is None:
+        return watch.invoke(args, kwargs)
+    scope, _, flow = opened
+    token = current_scope.set(scope)
+    outcome = Outcome()
+    try:
+        result = watch.invoke(args, kwargs)
+        outcome = Outcome(result)
+    except BaseException as error:
+        outcome = Outcome(error=error)
+        del args, kwargs
+        raise
+    finally:
+        current_scope.reset(token)
+        _close(watch, scope, flow, outcome)
+    return result
+
+
+async def _async_request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    opened = _open(watch, args, kwargs)
+    if opened is None:
+        return await watch.invoke(args, kwargs)
+    scope, opening, flow = opened
+    if opening.asgi:
+        args, kwargs = _watch_send(watch, scope, args, kwargs)
+    token = current_scope.set(scope)
+    outcome = Outcome()
+    try:
+        result = await watch.invoke(args, kwargs)
+        outcome = Outcome(result)
+    except BaseException as error:
+        outcome = Outcome(error=error)
+        del args, kwargs
+        raise
+    finally:
+        current_scope.reset(token)
+        _close(watch, scope, flow, outcome)
+    return result
+
+
+def _close(watch: Watch, scope: RequestScope, flow: Flow, outcome: Outcome) -> None:
+    verdict = finish(flow, watch.site, outcome)
+    code = verdict.status_code if isinstance(verdict, Closing) else None
+    watch.engine.close_scope(scope, code, outcome.error)
+
+
+def _watch_send(
+    watch: Watch, scope: RequestScope, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Replace the `send` callable among the arguments of an ASGI application, wherever it was passed."""
+    if "send" in kwargs:
+        return args, {**kwargs, "send": _Send(watch.engine, scope, kwargs["send"])}
+    return (*args[:-1], _Send(watch.engine, scope, args[-1])), kwargs
+
+
+class _Send:
+    """The server's `send`, which tells us when the response starts."""
+
+    __slots__ = ("_engine", "_scope", "_send")
+
+    def __init__(self, engine: Engine, scope: RequestScope, send: Callable[[Any], Awaitable[None]]) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._send = send
+
+    def __call__(self, message: Any) -> Awaitable[None]:
+        if not self._scope.closed:
+            code = _status_code(message)
+            if code is not None:
+                self._engine.close_scope(self._scope, code)
+        return self._send(message)
+
+
+def _status_code(message: Mapping[str, Any]) -> int | None:
+    """The HTTP status code that *message* settles, None if it settles nothing (ASGI HTTP and WebSocket, 2.x)."""
+    kind = message.get("type")
+    if kind in ("http.response.start", "websocket.http.response.start"):
+        return int(message["status"])
+    return {"websocket.accept": _SWITCHING_PROTOCOLS, "websocket.close": _FORBIDDEN}.get(str(kind))
+
+
+def asgi_application(call: Call) -> Flow:
+    """The extractor for any ASGI application's `__call__(scope, receive, send)`."""
+    scope = call.arg("scope")
+    if scope is None or scope["type"] not in ("http", "websocket"):
+        return
+    yield Opening(lambda flow_id: from_asgi(scope, flow_id), asgi=True)
+
+
+def from_asgi(scope: Mapping[str, Any], flow_id: str) -> Request:
+    """Read the connection scope of an ASGI request (ASGI HTTP and WebSocket connection scope, 2.x)."""
+    headers: list[tuple[bytes, bytes]] = list(scope.get("headers") or ())
+    peer, port = (*(scope.get("client") or ()), None, None)[:2]
+
+    def every(name: bytes) -> tuple[str, ...]:
+        return tuple(value.decode("latin-1") for key, value in headers if key.lower() == name)
+
+    route = getattr(scope.get("route"), "path", None)
+    return Request(
+        flow_id=flow_id,
+        peer=peer,
+        peer_port=port,
+        forwarded=every(b"forwarded"),
+        x_forwarded_for=every(b"x-forwarded-for"),
+        x_real_ip=every(b"x-real-ip"),
+        user_agent=_first(every(b"user-agent")),
+        method=scope.get("method", "GET" if scope["type"] == "websocket" else None),
+        host=_first(every(b"host")),
+        route=f"{scope.get('root_path', '')}{route}" if isinstance(route, str) else None,
+        path=scope.get("path"),
+    )
+
+
+def from_wsgi(environ: Mapping[str, Any], flow_id: str, *, route: str | None = None) -> Request:
+    """Read a WSGI environ (PEP 3333; headers of one name arrive joined by commas); *route* is the framework's template."""
+    port = environ.get("REMOTE_PORT")
+    return Request(
+        flow_id=flow_id,
+        peer=environ.get("REMOTE_ADDR"),
+        peer_port=int(port) if str(port).isdecimal() else None,
+        forwarded=_present(environ.get("HTTP_FORWARDED")),
+        x_forwarded_for=_present(environ.get("HTTP_X_FORWARDED_FOR")),
+        x_real_ip=_present(environ.get("HTTP_X_REAL_IP")),
+        user_agent=environ.get("HTTP_USER_AGENT"),
+        method=environ.get("REQUEST_METHOD"),
+        host=environ.get("HTTP_HOST") or environ.get("SERVER_NAME"),
+        route=route,
+        path=f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}" or None,
+    )
+
+
+def _present(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
+
+
+def _first(values: Iterable[str]) -> str | None:
+    return next(iter(values), None)

@@ -1,0 +1,195 @@
+"""One inbound request: it parks what may turn out to be part of something bigger, and tells it when the response is known.
+
+In most frameworks the credential check and the login are siblings in a request, not parent and child, so nesting alone would
+count one sign-in twice; and most have no word for a wrong password at all, so failures are concluded from evidence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from threading import Lock
+from typing import Final
+
+from ..guard import guard
+from ..model.catalog import Family
+from ..model.event import Reason, Request, Status
+from .attempt import Attempt
+from .hook import Role
+
+__all__ = ("RequestScope",)
+
+_TAKES_EVIDENCE: Final = frozenset({Family.SIGN_IN, Family.PASSWORD, Family.REGISTER})
+_BETTER_THAN_EVIDENCE: Final = _TAKES_EVIDENCE | {Family.REQUEST_AUTH, Family.TOKEN}
+_OPPOSITE: Final = {Family.SIGN_IN: Family.SIGN_OUT, Family.SIGN_OUT: Family.SIGN_IN}
+_BY_STATUS_CODE: Final = {
+    400: Reason.INVALID_CREDENTIALS,
+    401: Reason.INVALID_CREDENTIALS,
+    403: Reason.PERMISSION_DENIED,
+    422: Reason.INVALID_INPUT,
+    429: Reason.RATE_LIMITED,
+}
+
+
+class RequestScope:
+    """The attempts of one request. Methods return the attempts to tell now; a closed scope takes nothing any more."""
+
+    __slots__ = ("_flow_id", "_inner", "_lock", "_read", "closed", "done", "evidence", "hints", "parked")
+
+    def __init__(self, read: Callable[[str], Request]) -> None:
+        self._read = read
+        self._inner: Callable[[str], Request] | None = None
+        self._flow_id = ""
+        self._lock = Lock()
+        self.parked: list[Attempt] = []
+        self.evidence: list[Attempt] = []
+        self.done: list[Attempt] = []
+        self.hints: list[Attempt] = []
+        self.closed = False
+
+    def nest(self, read: Callable[[str], Request]) -> None:
+        """An application mounted inside was entered: it knows the route better than the one outside."""
+        self._inner = read
+
+    def request(self) -> Request | None:
+        """The request as known by now; read anew each time, since the route is known late."""
+        self._flow_id = self._flow_id or os.urandom(16).hex()
+        found = None
+        with guard("request.read"):
+            found = self._read(self._flow_id)
+        if self._inner is not None and found is not None:
+            with guard("request.read"):
+                inner = self._inner(self._flow_id)
+                found = replace(found, route=inner.route or found.route, path=inner.path or found.path)
+        return found or Request(flow_id=self._flow_id)
+
+    def add(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        """Take an attempt that no outer attempt absorbed."""
+        with self._lock:
+            if attempt.hook.role is Role.EVIDENCE:
+                self.evidence.append(attempt)
+                return ()
+            if self._told(attempt):
+                return ()
+            if attempt.hook.defer and attempt.status is Status.SUCCESS:
+                self.parked.append(attempt)
+                return ()
+            self._gather(attempt)
+            self.done.append(attempt)
+            return (attempt,)
+
+    def hint(self, attempt: Attempt) -> None:
+        """Take facts about the request; they matter only when it closes."""
+        with self._lock:
+            self.hints.append(attempt)
+
+    def close(self, status_code: int | None, error: BaseException | None) -> list[Attempt]:
+        """The response is known: tell what was parked, then what can only be concluded. Closing again tells nothing."""
+        with self._lock:
+            if self.closed:
+                return []
+            self.closed = True
+            before = len(self.done)
+            for attempt in self.parked:
+                self._judge(attempt, status_code, error)
+                self.done.append(attempt)
+            for hint in self.hints:
+                if hint.hook.event is not None and not self._seen({hint.family}):
+                    self.done.append(self._infer(hint, status_code, error))
+            self.done.extend(self._leftovers())
+            return self.done[before:]
+
+    def _told(self, attempt: Attempt) -> bool:
+        """The same success told twice: djoser and knox send Django's signals again, JWT-Extended mints two tokens."""
+        if attempt.status is not Status.SUCCESS or attempt.subject is None:
+            return False
+        for earlier in reversed(self.done):
+            if earlier.status is not Status.SUCCESS or earlier.subject != attempt.subject:
+                continue
+            if earlier.family is attempt.family and earlier.family is not Family.CUSTOM:
+                return True
+            if earlier.family is _OPPOSITE.get(attempt.family):
+                return False
+        return False
+
+    def _gather(self, attempt: Attempt) -> None:
+        """Absorb the siblings that were steps of this attempt."""
+        if attempt.family is Family.SIGN_IN:
+            for step in [p for p in self.parked if _same_subject(p, attempt)]:
+                self.parked.remove(step)
+                attempt.absorb(step)
+            if attempt.strategy.carrier and attempt.status is Status.SUCCESS:
+                self._adopt_strategy(attempt)
+        if attempt.family in _TAKES_EVIDENCE:
+            failures = sum(e.status is Status.FAILURE for e in self.evidence)
+            for evidence in self.evidence:
+                if attempt.status in (evidence.status, Status.FAILURE):
+                    attempt.absorb(evidence)
+            if attempt.status is Status.SUCCESS:
+                attempt.attempts += failures
+                if attempt.event == "token.issue" and len(self.evidence) > failures:
+                    attempt.event = "auth.sign_in"  # a token handed out for a password is a sign-in
+            self.evidence.clear()
+
+    def _adopt_strategy(self, attempt: Attempt) -> None:
+        """A token issued to a request that proved itself another way (Basic) was won by that way."""
+        for proof in self.done:
+            same = proof.family is Family.REQUEST_AUTH and proof.subject == attempt.subject
+            if same and proof.status is Status.SUCCESS and not proof.strategy.carrier:
+                attempt.strategy = proof.strategy
+
+    @staticmethod
+    def _judge(attempt: Attempt, status_code: int | None, error: BaseException | None) -> None:
+        """Right credentials, no session: was the request refused after all, or did it break off?"""
+        if error is not None:
+            attempt.end_by(error)
+        elif status_code is not None and status_code >= 500:
+            attempt.status, attempt.fallback = Status.UNKNOWN, attempt.fallback or Reason.BACKEND_ERROR
+        elif status_code is not None and status_code >= 400:
+            attempt.status, attempt.fallback = Status.FAILURE, attempt.fallback or Reason.REJECTED_AFTER_VERIFICATION
+
+    def _infer(self, hint: Attempt, status_code: int | None, error: BaseException | None) -> Attempt:
+        """Nobody said what became of the attempt that a hint announced: conclude it from the response and the evidence."""
+        hint.inferred = True
+        if hint.status is None:
+            hint.status = Status.SUCCESS
+            if error is not None:
+                hint.end_by(error)
+            elif status_code is None or status_code >= 500:
+                hint.status, hint.fallback = Status.UNKNOWN, Reason.BACKEND_ERROR
+            elif status_code >= 400:
+                right = self.evidence and all(e.status is Status.SUCCESS for e in self.evidence)
+                hint.status = Status.FAILURE
+                hint.fallback = Reason.REJECTED_AFTER_VERIFICATION if right else _BY_STATUS_CODE.get(status_code)
+        failures = [e for e in self.evidence if e.status is Status.FAILURE]
+        for evidence in self.evidence:
+            if evidence.status is hint.status or hint.status is Status.FAILURE:
+                hint.absorb(evidence)
+        hint.attempts = max(len(failures), 1)
+        self.evidence.clear()
+        return hint
+
+    def _leftovers(self) -> Iterator[Attempt]:
+        """Checks that failed and that nothing better speaks of: one inferred failure for each kind of check."""
+        if self._seen(_BETTER_THAN_EVIDENCE):
+            return
+        for event in dict.fromkeys(e.event for e in self.evidence):
+            kind = [e for e in self.evidence if e.event == event]
+            if any(e.status is Status.SUCCESS for e in kind):  # e.g. an older key or hash was tried first
+                continue
+            last = kind[-1]
+            last.inferred, last.attempts = True, len(kind)
+            for hint in self.hints:
+                last.identity = last.identity or hint.identity
+            yield last
+
+    def _seen(self, families: frozenset[Family] | set[Family]) -> bool:
+        return any(attempt.family in families for attempt in self.done)
+
+
+def _same_subject(step: Attempt, attempt: Attempt) -> bool:
+    """A success may close a step of nobody in particular; a failure only takes a step that certainly was its own."""
+    if attempt.status is Status.SUCCESS:
+        return step.subject is None or attempt.subject is None or step.subject == attempt.subject
+    return step.subject is not None and step.subject == attempt.subject

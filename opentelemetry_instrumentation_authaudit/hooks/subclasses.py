@@ -1,0 +1,54 @@
+"""Methods that users and plugins override without calling `super()`: watched on every subclass, present and future."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from ..guard import guard
+from .hook import Hook
+from .wrapper import ABSENT, watched
+
+__all__ = ("follow_subclasses",)
+
+
+def follow_subclasses(base: type, name: str, hook: Hook, wrap: Callable[[type, str], None]) -> Callable[[], None]:
+    """Call *wrap* for each subclass of *base* that defines *name* itself; returns what stops it. Wraps undo themselves."""
+
+    def meet(subclass: type) -> None:
+        own = vars(subclass).get(name)
+        ours = watched(own)
+        if callable(getattr(own, "__func__", own)) and (ours is None or not ours.serves(hook)):
+            with guard(f"install:{base.__qualname__}.{name}"):
+                wrap(subclass, name)
+
+    for subclass in _descendants(base):
+        meet(subclass)
+    before = vars(base).get("__init_subclass__", ABSENT)
+
+    def __init_subclass__(cls: type, **options: Any) -> None:  # noqa: N807
+        if before is ABSENT:
+            super(base, cls).__init_subclass__(**options)
+        else:
+            before.__get__(None, cls)(**options)
+        meet(cls)
+
+    after = classmethod(__init_subclass__)
+    base.__init_subclass__ = after  # type: ignore[assignment]
+    return partial(_restore, base, after, before)
+
+
+def _descendants(base: type) -> Iterator[type]:
+    for subclass in type.__subclasses__(base):
+        yield subclass
+        yield from _descendants(subclass)
+
+
+def _restore(base: type, after: Any, before: Any) -> None:
+    if vars(base).get("__init_subclass__") is not after:
+        return
+    if before is ABSENT:
+        del base.__init_subclass__
+    else:
+        base.__init_subclass__ = before

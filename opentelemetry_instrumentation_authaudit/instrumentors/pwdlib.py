@@ -1,0 +1,4 @@
+from ..hooks import Hook
+
+HOOKS: tuple[Hook, ...] = ()
+BLIND: tuple[str, ...] = ()

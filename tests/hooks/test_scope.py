@@ -1,0 +1,390 @@
+"""Exactly once: every fold rule of attempts and requests, each on a fake library."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
+import pytest
+
+from opentelemetry_instrumentation_authaudit import guard as guard_module
+from opentelemetry_instrumentation_authaudit.hooks import Call, Facts, Flow, Reason, Role, Status, Strategy
+from opentelemetry_instrumentation_authaudit.hooks.engine import surroundings
+from opentelemetry_instrumentation_authaudit.model.catalog import Family
+from opentelemetry_instrumentation_authaudit.model.event import Actor
+
+from .conftest import Bench
+from .rows import (
+    AAUTHENTICATE,
+    AUTHENTICATE,
+    CHECK,
+    LOGIN,
+    LOGOUT,
+    NOTE,
+    REGISTER,
+    broken,
+    not_an_event,
+    row,
+    subject,
+    user_or_none,
+)
+
+ANN_IN = ("auth.sign_in", "password", "success", "ann", None)
+ANN_REFUSED = ("auth.authenticate", "password", "failure", "ann", "wrong_password")
+
+
+def test_check_folds_into_the_attempt_around_it(fakelib: ModuleType, bench: Bench) -> None:
+    """The hash check tells the attempt its mechanism and its reason, and is no event."""
+    bench.install(CHECK, AUTHENTICATE)
+    fakelib.authenticate("ann", "no")
+    assert bench.events.told() == [ANN_REFUSED]
+
+
+def test_check_alone_outside_a_request_is_silent(fakelib: ModuleType, bench: Bench) -> None:
+    """A script that verifies a hash signs nobody in."""
+    bench.install(CHECK)
+    fakelib.check("no")
+    assert bench.events.told() == []
+
+
+def test_authenticate_and_login_in_one_request_are_one_sign_in(fakelib: ModuleType, bench: Bench) -> None:
+    """Siblings in a request: the deferred success waits for the login and gives it its mechanism."""
+    bench.install(CHECK, AUTHENTICATE, LOGIN)
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    assert bench.events.told() == [ANN_IN]
+
+
+def test_failed_try_then_good_one_in_one_request_are_two(fakelib: ModuleType, bench: Bench) -> None:
+    """A failure is told at once and never folded into what follows."""
+    bench.install(CHECK, AUTHENTICATE, LOGIN)
+    with bench.request():
+        fakelib.authenticate("ann", "no")
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    assert bench.events.told() == [ANN_REFUSED, ANN_IN]
+
+
+def test_good_try_then_failed_one_of_somebody_else_are_two(fakelib: ModuleType, bench: Bench) -> None:
+    """A failure does not swallow the success that waits beside it."""
+    bench.install(AUTHENTICATE)
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.authenticate("bob", "no")
+    assert [e[2:4] for e in bench.events.told()] == [("failure", "bob"), ("success", "ann")]
+
+
+def test_batch_of_guesses_is_counted_one_by_one(fakelib: ModuleType, bench: Bench) -> None:
+    """Five guesses in one request (GraphQL batching) are five events."""
+    bench.install(CHECK, AUTHENTICATE)
+    with bench.request():
+        for guess in range(5):
+            fakelib.authenticate("ann", f"x{guess}")
+    assert bench.events.told() == [ANN_REFUSED] * 5
+
+
+@pytest.mark.parametrize(
+    ("status_code", "error", "status", "reason"),
+    [
+        (200, None, "success", None),
+        (302, None, "success", None),
+        (403, None, "failure", "rejected_after_verification"),
+        (500, None, "unknown", "backend_error"),
+        (None, ValueError(), "unknown", "backend_error"),
+        (None, asyncio.CancelledError(), "unknown", "cancelled"),
+    ],
+)
+def test_right_password_without_a_session_is_judged_by_the_response(
+    fakelib: ModuleType, bench: Bench, status_code: int | None, error: BaseException | None, status: str, reason: str | None
+) -> None:
+    """What waited for a login comes out when the response is known."""
+    bench.install(AUTHENTICATE)
+    with bench.request(status_code, error):
+        fakelib.authenticate("ann", "ok")
+    assert bench.events.told() == [("auth.authenticate", "unknown", status, "ann", reason)]
+
+
+def test_checks_alone_in_a_request_become_one_inferred_failure(fakelib: ModuleType, bench: Bench) -> None:
+    """Nobody but the hash check spoke: one failure, marked as concluded, with the number of tries."""
+    bench.install(CHECK)
+    with bench.request():
+        fakelib.check("no")
+        fakelib.check("no")
+    (event,) = bench.events
+    assert (event.event, event.status, event.inferred, event.attempts) == ("auth.authenticate", Status.FAILURE, True, 2)
+    assert event.reason is Reason.WRONG_PASSWORD
+
+
+def test_good_check_alone_is_silent(fakelib: ModuleType, bench: Bench) -> None:
+    """A right password after a wrong one with no session: an older hash was tried first, nothing is concluded."""
+    bench.install(CHECK)
+    with bench.request():
+        fakelib.check("no")
+        fakelib.check("ok")
+    assert bench.events.told() == []
+
+
+def test_sign_in_says_how_many_checks_failed_before(fakelib: ModuleType, bench: Bench) -> None:
+    """Guesses hidden in the request of a good sign-in leave their number on it."""
+    bench.install(CHECK, LOGIN)
+    with bench.request():
+        for guess in ("a", "b", "ok"):
+            fakelib.check(guess)
+        fakelib.login("ann")
+    (event,) = bench.events
+    assert (event.status, event.strategy, event.attempts) == (Status.SUCCESS, Strategy.PASSWORD, 3)
+
+
+def test_token_handed_out_for_a_password_is_a_sign_in(fakelib: ModuleType, bench: Bench) -> None:
+    """`token.issue` in a request that checked a password is the sign-in itself."""
+    bench.install(CHECK, row("login", event="token.issue", strategy=Strategy.TOKEN))
+    with bench.request():
+        fakelib.check("ok")
+        fakelib.login("ann")
+    assert bench.events.told() == [ANN_IN]
+
+
+def test_same_success_told_twice_is_one(fakelib: ModuleType, bench: Bench) -> None:
+    """Libraries that send a framework's signals a second time do not double an event."""
+    bench.install(LOGIN)
+    with bench.request():
+        fakelib.login("ann")
+        fakelib.login("ann")
+        fakelib.login("bob")
+    assert [e[3] for e in bench.events.told()] == ["ann", "bob"]
+
+
+def test_sign_in_after_sign_out_in_one_request_is_told_again(fakelib: ModuleType, bench: Bench) -> None:
+    """In, out and in again are three facts."""
+    bench.install(LOGIN, LOGOUT)
+    with bench.request():
+        fakelib.login("ann")
+        fakelib.logout("ann")
+        fakelib.login("ann")
+    assert [e[0] for e in bench.events.told()] == ["auth.sign_in", "auth.sign_out", "auth.sign_in"]
+
+
+def test_different_families_stay_separate(fakelib: ModuleType, bench: Bench) -> None:
+    """Sign-up with sign-in inside is two facts of one flow."""
+    bench.install(REGISTER, LOGIN)
+    with bench.request():
+        fakelib.register("ann", "ok")
+    assert {e.event for e in bench.events} == {"auth.register", "auth.sign_in"}
+    assert len({e.request.flow_id for e in bench.events if e.request}) == 1
+
+
+def test_row_may_absorb_a_further_family(fakelib: ModuleType, bench: Bench) -> None:
+    """A library that re-creates the session inside a password change says so in its row."""
+    bench.install(row("register", event="password.change", absorbs=frozenset({Family.SIGN_IN})), LOGIN)
+    with bench.request():
+        fakelib.register("ann", "ok")
+    assert [e[0] for e in bench.events.told()] == ["password.change"]
+
+
+def test_skipped_attempt_gives_its_children_back(fakelib: ModuleType, bench: Bench) -> None:
+    """An outer call that was none after all takes nothing with it."""
+    bench.install(CHECK, AUTHENTICATE, row("outer", not_an_event))
+    fakelib.outer("ann", "no")
+    assert bench.events.told() == [ANN_REFUSED]
+
+
+def test_outer_attempt_keeps_its_word(fakelib: ModuleType, bench: Bench) -> None:
+    """The outer action and outcome stand; subject, mechanism and the deepest reason come from inside."""
+    bench.install(CHECK, AUTHENTICATE, row("outer", _refuses, event="auth.reauthenticate"))
+    fakelib.outer("ann", "no")
+    assert bench.events.told() == [("auth.reauthenticate", "password", "failure", "ann", "wrong_password")]
+
+
+def _refuses(_call: Call) -> Flow:
+    yield
+    return Facts(status=Status.FAILURE, fallback=Reason.INVALID_INPUT)
+
+
+def test_row_that_does_not_nest_encloses_nothing(fakelib: ModuleType, bench: Bench) -> None:
+    """`nest=False` looks at the outcome only."""
+    bench.install(AUTHENTICATE, row("outer", nest=False))
+    fakelib.outer("ann", "no")
+    assert [e[0] for e in bench.events.told()] == ["auth.authenticate", "auth.sign_in"]
+
+
+def test_note_beats_the_first_failure_inside(fakelib: ModuleType, bench: Bench) -> None:
+    """A note gives the innermost open attempt its reason."""
+    bench.install(NOTE, row("authenticate_with_note", user_or_none, event="auth.authenticate"))
+    fakelib.authenticate_with_note("ann", "ok")
+    assert bench.events.told() == [("auth.authenticate", "unknown", "failure", "ann", "inactive_account")]
+
+
+def test_carrier_never_overwrites_a_mechanism(fakelib: ModuleType, bench: Bench) -> None:
+    """`session` says how a sign-in is carried; the password that won it is the strategy."""
+    bench.install(row("authenticate", event="auth.authenticate", strategy=Strategy.SAML, defer=True), LOGIN)
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    assert [e[1] for e in bench.events.told()] == ["saml"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (ValueError("secret"), "unknown", "backend_error"),
+        (KeyboardInterrupt(), "unknown", "cancelled"),
+        (asyncio.CancelledError(), "unknown", "cancelled"),
+        (PermissionError(), "failure", "permission_denied"),
+    ],
+)
+def test_exception_passes_and_ends_the_attempt(
+    fakelib: ModuleType, bench: Bench, error: BaseException, status: str, reason: str
+) -> None:
+    """Only exceptions that the row knows are failures; the application gets the very object it would have got."""
+    bench.install(row("raises", errors={"PermissionError": Reason.PERMISSION_DENIED}))
+    with pytest.raises(type(error)) as caught:
+        fakelib.raises("ann", error)
+    assert caught.value is error
+    assert [(e.status.value, e.reason, e.error_type) for e in bench.events] == [(status, Reason(reason), type(error).__qualname__)]
+
+
+def test_hint_concludes_from_the_response(fakelib: ModuleType, bench: Bench) -> None:
+    """A form that names the account, and a 401: a sign-in that failed, marked as concluded."""
+    bench.install(row("kept", _names, role=Role.HINT), CHECK)
+    with bench.request(401):
+        fakelib.kept("ann")
+        fakelib.check("no")
+    (event,) = bench.events
+    assert (event.event, event.status, event.identity, event.reason, event.inferred) == (
+        "auth.sign_in",
+        Status.FAILURE,
+        "ann",
+        Reason.WRONG_PASSWORD,
+        True,
+    )
+
+
+def test_hint_is_silent_where_something_better_was_seen(fakelib: ModuleType, bench: Bench) -> None:
+    """A library's own word beats a conclusion."""
+    bench.install(row("kept", _names, role=Role.HINT), AUTHENTICATE)
+    with bench.request(401):
+        fakelib.kept("ann")
+        fakelib.authenticate("ann", "no")
+    assert [e.inferred for e in bench.events] == [False]
+
+
+@pytest.mark.parametrize(("code", "status"), [(200, "success"), (422, "failure"), (500, "unknown"), (None, "unknown")])
+def test_hint_status_follows_the_response(fakelib: ModuleType, bench: Bench, code: int | None, status: str) -> None:
+    """Below 400 the response says yes, 4xx no, everything else nothing."""
+    bench.install(row("kept", _names, role=Role.HINT))
+    with bench.request(code):
+        fakelib.kept("ann")
+    assert [e.status.value for e in bench.events] == [status]
+
+
+def _names(call: Call) -> Flow:
+    yield
+    return Facts(identity=call.arg("user"))
+
+
+def test_broken_extractor_changes_nothing_and_is_counted(fakelib: ModuleType, bench: Bench) -> None:
+    """A fault of ours costs one fact: the result stands, what was seen inside is told."""
+    bench.install(CHECK, AUTHENTICATE, row("outer", broken))
+    before = sum(guard_module.errors.values())
+    assert fakelib.outer("ann", "ok") == "ann"
+    assert [e[0] for e in bench.events.told()] == ["auth.authenticate"]
+    assert sum(guard_module.errors.values()) == before + 1
+    guard_module.errors.clear()
+
+
+def test_no_request_means_told_at_once(fakelib: ModuleType, bench: Bench) -> None:
+    """In a shell or a worker there is nothing to wait for."""
+    bench.install(AUTHENTICATE)
+    fakelib.authenticate("ann", "ok")
+    assert [e[2] for e in bench.events.told()] == ["success"]
+
+
+def test_task_that_outlives_its_attempt_and_request_speaks_for_itself(fakelib: ModuleType, bench: Bench) -> None:
+    """A closed attempt or request absorbs nothing any more."""
+    bench.install(CHECK, AUTHENTICATE, AAUTHENTICATE)
+
+    async def scenario() -> None:
+        with bench.request():
+            await fakelib.aauthenticate("ann", "ok", spawn=True)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+    assert [(e.subject, e.status.value) for e in bench.events] == [("ann", "success"), ("late", "failure")]
+    assert all(e.request is not None and e.request.peer == "192.0.2.1" for e in bench.events)
+
+
+def test_interleaved_tasks_stay_apart(fakelib: ModuleType, bench: Bench) -> None:
+    """Forty concurrent requests: forty failures with forty subjects."""
+    bench.install(CHECK, AAUTHENTICATE)
+
+    async def one(number: int) -> None:
+        with bench.request(401):
+            await fakelib.aauthenticate(f"user{number}", "no")
+
+    async def scenario() -> None:
+        await asyncio.gather(*(one(number) for number in range(40)))
+
+    asyncio.run(scenario())
+    assert {e.subject for e in bench.events} == {f"user{number}" for number in range(40)}
+    assert len(bench.events) == 40
+
+
+def test_work_in_another_thread_with_the_context_belongs_to_the_request(fakelib: ModuleType, bench: Bench) -> None:
+    """`asyncio.to_thread` and `sync_to_async` copy the context: the check in a thread is part of the sign-in."""
+    bench.install(CHECK, AUTHENTICATE, LOGIN)
+
+    async def scenario() -> None:
+        with bench.request():
+            await asyncio.to_thread(fakelib.authenticate, "ann", "ok")
+            fakelib.login("ann")
+
+    asyncio.run(scenario())
+    assert bench.events.told() == [ANN_IN]
+
+
+def test_bare_thread_starts_without_a_request(fakelib: ModuleType, bench: Bench) -> None:
+    """A thread without the context belongs to nobody; its attempt is told on its own, without a client."""
+    bench.install(AUTHENTICATE)
+    with bench.request():
+        thread = threading.Thread(target=contextvars.Context().run, args=(fakelib.authenticate, "ann", "no"))
+        thread.start()
+        thread.join()
+    assert [(e.status.value, e.request) for e in bench.events] == [("failure", None)]
+
+
+def test_threads_sharing_one_request_lose_nothing(fakelib: ModuleType, bench: Bench) -> None:
+    """Four threads, one request, two hundred failures: two hundred events."""
+    bench.install(AUTHENTICATE)
+    with bench.request(), ThreadPoolExecutor(4) as pool:
+        contexts = [contextvars.copy_context() for _ in range(200)]
+        list(pool.map(lambda c: c.run(fakelib.authenticate, "ann", "no"), contexts))
+    assert len(bench.events) == 200
+
+
+def test_application_mounted_inside_opens_no_second_request(bench: Bench) -> None:
+    """Nested applications are one request."""
+    with bench.request():
+        assert bench.engine.open_scope(lambda _flow: pytest.fail("read although nothing is told")) is None
+    assert bench.events.begun == 1
+
+
+def test_surroundings_reach_every_record_inside(fakelib: ModuleType, bench: Bench) -> None:
+    """Tenant and actor that only the application knows; what a library knows itself wins."""
+    bench.install(LOGIN)
+    with surroundings(tenant="acme", actor=Actor("root", "user")), surroundings(tenant="acme-eu"):
+        fakelib.login("ann")
+    fakelib.login("bob")
+    assert [(e.tenant, e.actor and e.actor.id) for e in bench.events] == [("acme-eu", "root"), (None, None)]
+
+
+def test_time_is_the_end_of_the_attempt(fakelib: ModuleType, bench: Bench) -> None:
+    """A parked success is told later, with the time at which it happened."""
+    bench.install(AUTHENTICATE, row("login", subject, event="auth.register"))
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("bob")
+    assert [(e.event, e.time) for e in bench.events] == [("auth.register", 2), ("auth.authenticate", 1)]
