@@ -1,0 +1,40 @@
+# Every target sets up what it needs; the first run therefore takes a minute or two longer.
+PYTHON ?= $(shell sh scripts/pythons.sh | sed -n '1s/^[^ ]* //p')
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-all readme clean
+
+help: ## Show this list
+	@printf 'authaudit: what can be made here\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@printf '\nPYTHON=/path/to/python3 chooses the interpreter (now: %s).\n' '$(PYTHON)'
+	@printf 'One test: make test ARGS="tests/test_docs.py -x"\n'
+
+demo: $(READY) ## Three real applications, unchanged, and the audit trail of what was done with them
+	@$(BIN)/python -m examples.demo
+
+test: $(READY) ## Run the tests (ARGS= goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style (ruff) and types (mypy strict) of package, tests, examples and scripts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+test-all: $(READY) ## Run the tests on the oldest and newest CPython and libraries found (ARGS= goes to pytest)
+	@$(BIN)/python scripts/matrix.py $(ARGS)
+
+readme: $(READY) ## Rewrite the generated tables of README.md
+	@$(BIN)/python scripts/readme.py
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Written last, so an interrupted installation is begun anew; pyproject.toml says what is needed.
+$(READY): pyproject.toml scripts/venv.sh
+	@sh scripts/venv.sh '$(PYTHON)' $(VENV)
+	@touch $@
