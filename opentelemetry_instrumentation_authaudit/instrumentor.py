@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from .guard import guard
 from .hooks.engine import Engine
 from .hooks.install import Installation
 from .instrumentors.registry import LIBRARIES, Library
 
-__all__ = ("listen",)
+__all__ = ("AuthAuditInstrumentor", "listen")
 
 
 def listen(engine: Engine, libraries: Iterable[Library] = LIBRARIES) -> Installation:
@@ -17,5 +20,9 @@ def listen(engine: Engine, libraries: Iterable[Library] = LIBRARIES) -> Installa
     installation = Installation(engine)
     for library in libraries:
         with guard(f"install:{library.name}"):
-            installation.add(library.hooks, library=lambda library=library: library.label, trigger=library.trigger)
+            installation.add(library.hooks, library=partial(getattr, library, "label"), trigger=library.trigger)
     return installation
+
+
+class AuthAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Placeholder."""

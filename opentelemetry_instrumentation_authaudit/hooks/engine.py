@@ -16,7 +16,17 @@ from .attempt import Attempt
 from .hook import Emit, Role
 from .scope import RequestScope
 
-__all__ = ("Ambient", "Engine", "ambient", "current_attempt", "current_scope", "surroundings")
+__all__ = (
+    "Ambient",
+    "Engine",
+    "activate",
+    "active_engine",
+    "ambient",
+    "current_attempt",
+    "current_scope",
+    "deactivate",
+    "surroundings",
+)
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("authaudit_attempt", default=None)
 current_scope: ContextVar[RequestScope | None] = ContextVar("authaudit_scope", default=None)
@@ -108,6 +118,25 @@ class Engine:
                 continue
             record_id = self.sink(event_of(attempt, scope.request if scope is not None else _no_request))
         return record_id
+
+
+_standing: list[Engine] = []
+
+
+def activate(engine: Engine) -> None:
+    """Make *engine* the one that the application's own events (`audit.record`) go through."""
+    _standing.append(engine)
+
+
+def deactivate(engine: Engine) -> None:
+    """Undo `activate`."""
+    if engine in _standing:
+        _standing.remove(engine)
+
+
+def active_engine() -> Engine | None:
+    """The engine activated last, None if nothing records."""
+    return _standing[-1] if _standing else None
 
 
 def _no_request() -> None:

@@ -134,8 +134,8 @@ class Call:
         return self.args[at] if 0 <= at < len(self.args) else default
 
 
-Flow: TypeAlias = Generator["Opening | None", Outcome, "Facts | Closing | Skip | None"]
-"""What an extractor returns when called."""
+Flow: TypeAlias = Generator[Any, Outcome, "Facts | Closing | Skip | None"]
+"""What an extractor returns when called. It yields nothing, or, in a row of role REQUEST, an `Opening`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

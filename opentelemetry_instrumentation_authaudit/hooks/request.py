@@ -124,8 +124,9 @@ def asgi_application(call: Call) -> Flow:
     """The extractor for any ASGI application's `__call__(scope, receive, send)`."""
     scope = call.arg("scope")
     if scope is None or scope["type"] not in ("http", "websocket"):
-        return
+        return None
     yield Opening(lambda flow_id: from_asgi(scope, flow_id), asgi=True)
+    return None
 
 
 def from_asgi(scope: Mapping[str, Any], flow_id: str) -> Request:
@@ -154,11 +155,11 @@ def from_asgi(scope: Mapping[str, Any], flow_id: str) -> Request:
 
 def from_wsgi(environ: Mapping[str, Any], flow_id: str, *, route: str | None = None) -> Request:
     """Read a WSGI environ (PEP 3333; headers of one name arrive joined by commas); *route* is the framework's template."""
-    port = environ.get("REMOTE_PORT")
+    port = str(environ.get("REMOTE_PORT"))
     return Request(
         flow_id=flow_id,
         peer=environ.get("REMOTE_ADDR"),
-        peer_port=int(port) if str(port).isdecimal() else None,
+        peer_port=int(port) if port.isdecimal() else None,
         forwarded=_present(environ.get("HTTP_FORWARDED")),
         x_forwarded_for=_present(environ.get("HTTP_X_FORWARDED_FOR")),
         x_real_ip=_present(environ.get("HTTP_X_REAL_IP")),

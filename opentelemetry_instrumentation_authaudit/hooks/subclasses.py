@@ -13,7 +13,7 @@ from .wrapper import ABSENT, watched
 __all__ = ("follow_subclasses",)
 
 
-def follow_subclasses(base: type, name: str, hook: Hook, wrap: Callable[[type, str], None]) -> Callable[[], None]:
+def follow_subclasses(base: Any, name: str, hook: Hook, wrap: Callable[[type, str], None]) -> Callable[[], None]:
     """Call *wrap* for each subclass of *base* that defines *name* itself; returns what stops it. Wraps undo themselves."""
 
     def meet(subclass: type) -> None:
@@ -27,20 +27,21 @@ def follow_subclasses(base: type, name: str, hook: Hook, wrap: Callable[[type, s
         meet(subclass)
     before = vars(base).get("__init_subclass__", ABSENT)
 
-    def __init_subclass__(cls: type, **options: Any) -> None:  # noqa: N807
+    def __init_subclass__(cls: Any, /, **options: Any) -> None:  # noqa: N807 -- it becomes that method
         if before is ABSENT:
             super(base, cls).__init_subclass__(**options)
         else:
             before.__get__(None, cls)(**options)
         meet(cls)
 
-    after = classmethod(__init_subclass__)
-    base.__init_subclass__ = after  # type: ignore[assignment]
+    after: Any = classmethod(__init_subclass__)
+    setattr(base, "__init_subclass__", after)  # noqa: B010 -- a type checker takes it for a method of ours
     return partial(_restore, base, after, before)
 
 
 def _descendants(base: type) -> Iterator[type]:
-    for subclass in type.__subclasses__(base):
+    children: list[type] = type.__subclasses__(base)
+    for subclass in children:
         yield subclass
         yield from _descendants(subclass)
 
@@ -51,4 +52,4 @@ def _restore(base: type, after: Any, before: Any) -> None:
     if before is ABSENT:
         del base.__init_subclass__
     else:
-        base.__init_subclass__ = before
+        setattr(base, "__init_subclass__", before)  # noqa: B010

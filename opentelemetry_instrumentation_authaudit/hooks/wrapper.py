@@ -6,7 +6,7 @@ import copy
 import inspect
 import sys
 from types import MethodType, ModuleType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
@@ -21,11 +21,21 @@ ABSENT: Final = object()
 """What "stood there" where a class only inherits the name."""
 
 
-class Watched(wrapt.FunctionWrapper):  # type: ignore[misc]
+if TYPE_CHECKING:  # wrapt 1.x has no type parameters
+    _Proxy = wrapt.FunctionWrapper[..., Any]
+else:
+    _Proxy = wrapt.FunctionWrapper
+
+
+class Watched(_Proxy):
     """A transparent proxy of the function: signature, code, attributes, equality and type are the function's own.
 
     Bound to an instance it becomes a real bound method, so that signals can hold it weakly and pickle can name it.
     """
+
+    _self_before: Any
+    _self_token: object
+    _self_hook: Hook
 
     @classmethod
     def around(cls, watch: Watch, before: Any) -> Watched:
@@ -42,7 +52,7 @@ class Watched(wrapt.FunctionWrapper):  # type: ignore[misc]
 
         made = cls(function, call)
         made._self_before, made._self_token, made._self_hook = before, object(), watch.hook
-        return cast("Watched", made)
+        return made
 
     @property
     def before(self) -> Any:
