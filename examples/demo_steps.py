@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import quopri
 import re
 import time
 from collections.abc import Callable
@@ -56,7 +57,8 @@ class Client:
     def mailed_link(self) -> str:
         """The path of the link in the newest mail the application wrote."""
         newest = max((self.data / "mail").iterdir(), key=lambda p: p.stat().st_mtime_ns)
-        return re.search(r"http://[^/]+(/\S+)", newest.read_text())[1]  # type: ignore[index]
+        text = quopri.decodestring(newest.read_bytes()).decode()
+        return re.search(r"http://[^/]+(/\S+)", text)[1]  # type: ignore[index]
 
 
 @dataclass(frozen=True, slots=True)
