@@ -17,8 +17,8 @@ from .hooks.engine import Engine
 from .hooks.install import Installation
 from .instrumentor import listen
 from .model import names
-from .model.catalog import action_of
-from .model.event import AuditEvent
+from .model.catalog import Default, action_of, lookup
+from .model.event import AuditEvent, Status
 
 __all__ = ("AuditTrail", "audit_trail", "listen_early")
 
@@ -39,6 +39,9 @@ class AuditTrail:
         """Part of the sink."""
 
     def __call__(self, event: AuditEvent) -> str | None:
+        spec = lookup(event.event)
+        if spec is None or spec.default is Default.OFF or (spec.default is Default.FAILURES and event.status is Status.SUCCESS):
+            return None
         self._events.append(event)
         return str(len(self._events))
 

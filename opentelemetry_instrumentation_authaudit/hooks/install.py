@@ -48,6 +48,7 @@ class Installation:
         self.hooked: list[tuple[str, str]] = []
         """(library, target) of every row in place."""
         self._undo: list[Callable[[], None]] = []
+        self._tokens: set[object] = set()
 
     def add(self, hooks: Iterable[Hook], *, library: Callable[[], str], trigger: str) -> None:
         """Install the rows of a library now, or when its modules are imported.
@@ -68,6 +69,10 @@ class Installation:
         while self._undo:
             with guard("install.remove"):
                 self._undo.pop()()
+        with guard("install.remove"):
+            for module, name, ours in _wrappers_in_modules():
+                if ours.token in self._tokens:
+                    setattr(module, name, ours.before)
         self.hooked.clear()
 
     def _arrive(self, hook: Hook, library: Callable[[], str], module: ModuleType) -> None:
@@ -121,14 +126,10 @@ class Installation:
         after: Any = wrapper if kind is None else kind(wrapper)
         setattr(parent, name, after)
         self._undo.append(partial(_restore, weakref.ref(parent), name, wrapper.token))
-        if not inspect.isclass(parent):
-            self._rebind(before, wrapper)
-
-    def _rebind(self, before: Any, wrapper: Watched) -> None:
-        """Point every `from module import function` of the modules loaded already at the wrapper."""
-        for module, name in _copies_of(before):
-            setattr(module, name, wrapper)
-            self._undo.append(partial(_restore, weakref.ref(module), name, wrapper.token))
+        if not inspect.isclass(parent):  # point every `from module import function` of the loaded modules at the wrapper
+            self._tokens.add(wrapper.token)
+            for module, copied in _copies_of(before):
+                setattr(module, copied, wrapper)
 
 
 def _restore(parent: Callable[[], Any], name: str, token: object) -> None:
@@ -144,11 +145,23 @@ def _restore(parent: Callable[[], Any], name: str, token: object) -> None:
 
 
 def _copies_of(function: Any) -> Iterator[tuple[ModuleType, str]]:
-    for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] in (_OURS, "wrapt"):
-            continue
+    for module in _modules():
         for name in [name for name, value in list(vars(module).items()) if value is function]:
             yield module, name
+
+
+def _wrappers_in_modules() -> Iterator[tuple[ModuleType, str, Watched]]:
+    """Copies that were made before us and after us alike: `from module import function` also copies a wrapper."""
+    for module in _modules():
+        for name, value in list(vars(module).items()):
+            if type(value) is Watched:
+                yield module, name, value
+
+
+def _modules() -> Iterator[ModuleType]:
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType) and module.__name__.partition(".")[0] not in (_OURS, "wrapt"):
+            yield module
 
 
 def _when_imported(module: str, arrive: Callable[[ModuleType], None]) -> None:

@@ -171,15 +171,19 @@ class RequestScope:
         return hint
 
     def _leftovers(self) -> Iterator[Attempt]:
-        """Checks that failed and that nothing better speaks of: one inferred failure for each kind of check."""
+        """Checks that nothing better speaks of: one inferred event for each kind of check.
+
+        A good one is told only by rows with an event of their own (a second factor): a right password alone is no sign-in.
+        """
         if self._seen(_BETTER_THAN_EVIDENCE):
             return
         for event in dict.fromkeys(e.event for e in self.evidence):
-            kind = [e for e in self.evidence if e.event == event]
-            if any(e.status is Status.SUCCESS for e in kind):  # e.g. an older key or hash was tried first
+            kind = [e for e in self.evidence if e.event == event and e.status is not Status.UNKNOWN]
+            good = [e for e in kind if e.status is Status.SUCCESS]  # after a bad one: an older key or hash was tried first
+            if not kind or (good and good[-1].hook.event is None):
                 continue
-            last = kind[-1]
-            last.inferred, last.attempts = True, len(kind)
+            last = (good or kind)[-1]
+            last.inferred, last.attempts = True, len(kind) - len(good) + bool(good)
             for hint in self.hints:
                 last.identity = last.identity or hint.identity
             yield last

@@ -1,4 +1,177 @@
-from ..hooks import Hook
+"""Flask-Login: sign-in, sign-out and remember-me are told by the library; a wrong password never reaches it and is concluded.
 
-HOOKS: tuple[Hook, ...] = ()
-BLIND: tuple[str, ...] = ()
+A POST to the login view that ends without a sign-in is recorded as a failed one, marked `audit.inferred`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..hooks import SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+
+__all__ = ("BLIND", "HOOKS")
+
+_IDENTITY_FIELDS: Final = ("username", "email", "login", "user", "identifier")
+_SERVER_ERROR: Final = 500
+_BY_STATUS_CODE: Final = {403: Reason.PERMISSION_DENIED, 422: Reason.INVALID_INPUT, 429: Reason.RATE_LIMITED}
+
+
+def _login_user(call: Call) -> Flow:
+    user, remember = call.arg("user"), call.arg("remember", default=False)
+    outcome = yield
+    if outcome.result is False:
+        return Facts(
+            status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), resource=_resource(user)
+        )
+    return Facts(subject=_session_user(), session_key=_session_key(), resource=_resource(user), params={"remember": remember or None})
+
+
+def _logged_in(call: Call) -> Flow:
+    yield
+    user = call.arg("user") or _current_user()
+    return Facts(subject=_session_user(), session_key=_session_key(), resource=_resource(user))
+
+
+def _logout_user(_call: Call) -> Flow:
+    subject, session_key = _session_user(), _session_key()
+    yield
+    return SKIP if subject is None else Facts(subject=subject, session_key=session_key)
+
+
+def _logged_out(call: Call) -> Flow:
+    user = call.arg("user")
+    yield
+    return Facts(subject=str(user.get_id()), resource=_resource(user)) if user is not None and user.is_authenticated else SKIP
+
+
+def _from_request(call: Call) -> Flow:
+    user = call.arg("user")
+    yield
+    return Facts(subject=str(user.get_id()), resource=_resource(user))
+
+
+def _session_protected(_call: Call) -> Flow:
+    """Basic mode lowers the session and keeps the user id in it; strong mode has emptied it. A session that a remember-me cookie
+    started has no `_id` at all, and the library then protects it on every request from nobody."""
+    import flask  # noqa: PLC0415
+
+    protected = "_id" in flask.session or flask.session.get("_remember") == "clear"
+    subject, session_key = _session_user(), _session_key()
+    yield
+    facts = Facts(status=Status.FAILURE, reason=Reason.SESSION_INVALID, subject=subject, session_key=session_key)
+    return facts if protected else SKIP
+
+
+def _login_view(call: Call) -> Flow:
+    import flask  # noqa: PLC0415 -- the application has imported it, else this would not run
+
+    request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    if request.method != "POST" or request.endpoint not in _login_endpoints(call.instance):
+        return SKIP
+    outcome = yield
+    code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
+    if isinstance(code, int) and code >= _SERVER_ERROR:
+        return Facts(status=Status.UNKNOWN, identity=_typed(request), fallback=Reason.BACKEND_ERROR)
+    fallback = _BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS)
+    return Facts(status=Status.FAILURE, identity=_typed(request), fallback=fallback)
+
+
+def _login_endpoints(app: Any) -> set[str]:
+    manager = getattr(app, "login_manager", None)
+    return set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
+
+
+def _typed(request: Any) -> str | None:
+    """The identity in a form or JSON body that the view has read; a body it left alone stays unread."""
+    form = vars(request).get("form")
+    body = next((read for read in getattr(request, "_cached_json", ()) if isinstance(read, Mapping)), None)
+    for source in (form, body):
+        for name in _IDENTITY_FIELDS:
+            value = source.get(name) if source is not None else None
+            if isinstance(value, str) and value:
+                return value
+    return None
+
+
+def _session_user() -> str | None:
+    """The user id that Flask-Login put into the session: asking the user object again could cost a query."""
+    import flask  # noqa: PLC0415
+
+    value = flask.session.get("_user_id") if flask.has_request_context() else None
+    return None if value is None else str(value)
+
+
+def _session_key() -> str | None:
+    """The key of a server-side session; Flask's own sessions live in the cookie and have none."""
+    import flask  # noqa: PLC0415
+
+    key = getattr(flask.session, "sid", None) if flask.has_request_context() else None
+    return key if isinstance(key, str) else None
+
+
+def _current_user() -> Any:
+    """The user this request has loaded already, None if it has not."""
+    import flask  # noqa: PLC0415
+
+    return flask.g.get("_login_user") if flask.has_request_context() else None
+
+
+def _resource(user: Any) -> str | None:
+    kind = type(getattr(user, "_get_current_object", lambda: user)())
+    return None if user is None else f"{kind.__module__}:{kind.__qualname__}"
+
+
+_S = "flask_login.signals:"
+HOOKS = (
+    Hook(
+        target="flask_login.utils:login_user",
+        extract=_login_user,
+        event="auth.sign_in",
+        strategy=Strategy.SESSION,
+        params={"remember": False},
+        establishes_session=True,
+    ),
+    Hook(target="flask_login.utils:logout_user", extract=_logout_user, event="auth.sign_out", strategy=Strategy.SESSION),
+    Hook(target=f"{_S}user_logged_out", extract=_logged_out, role=Role.SIGNAL, event="auth.sign_out", strategy=Strategy.SESSION),
+    Hook(target=f"{_S}user_logged_in", extract=_logged_in, role=Role.SIGNAL, event="auth.sign_in", strategy=Strategy.SESSION),
+    Hook(
+        target=f"{_S}user_loaded_from_cookie",
+        extract=_logged_in,
+        role=Role.SIGNAL,
+        event="session.renew",
+        strategy=Strategy.REMEMBER_ME,
+    ),
+    Hook(
+        target=f"{_S}user_loaded_from_request", extract=_from_request, role=Role.SIGNAL, event="auth.verify", strategy=Strategy.CUSTOM
+    ),
+    Hook(
+        target=f"{_S}user_login_confirmed",
+        extract=_logged_in,
+        role=Role.SIGNAL,
+        event="auth.reauthenticate",
+        strategy=Strategy.SESSION,
+    ),
+    Hook(
+        target=f"{_S}session_protected",
+        extract=_session_protected,
+        role=Role.SIGNAL,
+        event="session.reject",
+        strategy=Strategy.SESSION,
+    ),
+    Hook(
+        target="flask.app:Flask.dispatch_request",
+        extract=_login_view,
+        role=Role.HINT,
+        event="auth.sign_in",
+        strategy=Strategy.PASSWORD,
+    ),
+)
+
+BLIND = (
+    "A wrong password or an unknown user never reaches Flask-Login: a POST to `login_view` that ends without a sign-in is recorded "
+    "as a failure with `audit.inferred`.",
+    "Where `login_view` is not set (or a login takes several requests), such failures are seen only if a password hash is checked, "
+    "or are recorded for each step.",
+    "A request loader that does not recognise a credential says the same as one that was shown none: only its successes are seen.",
+)

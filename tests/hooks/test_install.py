@@ -197,6 +197,24 @@ def test_copy_by_name_made_before_is_found(fakelib: ModuleType, bench: Bench) ->
         del sys.modules[user.__name__]
 
 
+def test_copy_by_name_made_while_on_is_given_back(fakelib: ModuleType, bench: Bench) -> None:
+    """on, the application is imported, off, on again: the copy it took of our wrapper is no blind spot."""
+    bench.install(AUTHENTICATE)
+    user = ModuleType("application_of_fakelib")
+    user.__dict__["authenticate"] = fakelib.authenticate
+    sys.modules[user.__name__] = user
+    try:
+        bench.installation.remove()
+        assert watched(user.__dict__["authenticate"]) is None
+        again = Bench()
+        again.install(AUTHENTICATE)
+        user.__dict__["authenticate"]("ann", "no")
+        assert len(again.events) == 1
+        again.installation.remove()
+    finally:
+        del sys.modules[user.__name__]
+
+
 @pytest.fixture
 def importable(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A package on disk that nobody has imported yet."""

@@ -1,0 +1,208 @@
+"""Run one library through one order of import, on and off, in a process of its own, and check what must hold for every row.
+
+    python -m tests.instrumentors.conformance flask_login import on off
+    python -m tests.instrumentors.conformance flask_login doctor flask_login.utils:login_user
+
+Prints one line for each fault; exit code 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from opentelemetry_instrumentation_authaudit import guard
+from opentelemetry_instrumentation_authaudit.hooks import Hook, Role
+from opentelemetry_instrumentation_authaudit.hooks.engine import Engine
+from opentelemetry_instrumentation_authaudit.hooks.install import Installation
+from opentelemetry_instrumentation_authaudit.hooks.wrapper import find, watched
+from opentelemetry_instrumentation_authaudit.instrumentor import listen
+from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
+from opentelemetry_instrumentation_authaudit.model.event import AuditEvent
+
+Place = tuple[Any, str]
+
+
+class Silent:
+    """A sink for rows that are only looked at."""
+
+    def begin(self) -> None:
+        """Nothing starts."""
+
+    def admit(self, event: str) -> None:
+        """Nothing is refused."""
+
+    def __call__(self, event: AuditEvent) -> None:
+        """Nothing is recorded."""
+
+
+def prepare_django() -> None:
+    """Django's models need settings and loaded applications before they can be imported."""
+    django = importlib.import_module("django")
+    settings = importlib.import_module("django.conf").settings
+    if not settings.configured:
+        applications = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
+        settings.configure(INSTALLED_APPS=applications, SECRET_KEY="conformance", DEFAULT_AUTO_FIELD="django.db.models.AutoField")
+        django.setup()
+
+
+PREPARE: dict[str, Callable[[], None]] = {"django": prepare_django}
+
+
+def import_all(library: Library) -> None:
+    """Import everything the rows name, as an application would."""
+    importlib.import_module(library.trigger)
+    PREPARE.get(library.trigger, lambda: None)()
+    for hook in library.hooks:
+        if importlib.util.find_spec(hook.module.partition(".")[0]) is not None:
+            try:
+                importlib.import_module(hook.module)
+            except ModuleNotFoundError:
+                if not hook.optional:
+                    raise
+
+
+def places(library: Library) -> Iterator[tuple[Hook, Place]]:
+    """Every row of the library that has a target here, and the place of the target."""
+    for hook in library.hooks:
+        module = sys.modules.get(hook.module)
+        found = find(module, hook.path) if module is not None else ""
+        if not isinstance(found, str):
+            yield hook, found
+
+
+def entry(hook: Hook, place: Place) -> Any:
+    """What stands at *place*: for a signal its receivers, else the entry itself."""
+    parent, name = place
+    if hook.role is Role.SIGNAL:
+        receivers = getattr(parent, name).receivers
+        return list(receivers) if isinstance(receivers, list) else dict(receivers)
+    return vars(parent).get(name, "absent")
+
+
+def looks(place: Place) -> list[Any]:
+    """How the function at *place* presents itself."""
+    function = getattr(*place)
+    try:
+        signature: Any = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        signature = type(error)
+    kinds = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+    asks = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isfunction, inspect.isbuiltin, inspect.ismethod)
+    return [
+        signature,
+        *[ask(function) for ask in asks],
+        *[isinstance(function, kind) for kind in kinds],
+        inspect.unwrap(getattr(function, "__func__", function)),
+        getattr(function, "__qualname__", None),
+        getattr(function, "__doc__", None),
+        _pickled(function),
+    ]
+
+
+def _pickled(function: Any) -> str:
+    try:
+        return "same" if pickle.loads(pickle.dumps(function)) == function else "another"
+    except Exception as error:
+        return type(error).__name__
+
+
+def run(library: Library, order: list[str]) -> list[str]:
+    """Go through *order*; returns the faults."""
+    faults: list[str] = []
+    installation: Installation | None = None
+    before: dict[str, tuple[Any, list[Any]]] = {}
+    imported = False
+    for step in order:
+        if step == "import":
+            import_all(library)
+            imported = True
+        elif step == "on":
+            before = _state(library) if imported else before
+            installation = listen(Engine(Silent()), [library])
+        elif step == "off" and installation is not None:
+            installation.remove()
+            faults += _check_off(library, before) if imported else []
+            installation = None
+        if imported and installation is not None:
+            faults += _check_on(library, installation, before)
+    return faults + [f"swallowed {site}: {count}" for site, count in guard.errors.items()]
+
+
+def _state(library: Library) -> dict[str, tuple[Any, list[Any]]]:
+    return {h.target: (entry(h, p), looks(p) if h.role is not Role.SIGNAL else []) for h, p in places(library)}
+
+
+def _check_on(library: Library, installation: Installation, before: dict[str, tuple[Any, list[Any]]]) -> list[str]:
+    hooked = {target for _, target in installation.hooked}
+    faults = [f"missing {m.target}: {m.why}" for m in installation.missing]
+    for hook, place in places(library):
+        if hook.role is Role.SIGNAL or hook.target not in hooked:
+            continue
+        ours = watched(vars(place[0]).get(place[1]))
+        if ours is None or not ours.serves(hook):
+            faults.append(f"not watched: {hook.target}")
+        if hook.target in before and looks(place) != before[hook.target][1]:
+            faults.append(f"looks different: {hook.target}: {looks(place)} != {before[hook.target][1]}")
+    return faults
+
+
+def _check_off(library: Library, before: dict[str, tuple[Any, list[Any]]]) -> list[str]:
+    faults = []
+    for hook, place in places(library):
+        now = entry(hook, place)
+        if hook.target in before and hook.role is not Role.SIGNAL and now is not before[hook.target][0]:
+            faults.append(f"not the object from before: {hook.target}")
+        if hook.role is Role.SIGNAL and hook.target in before and now != before[hook.target][0]:
+            faults.append(f"receivers differ: {hook.target}")
+        if hook.role is not Role.SIGNAL and watched(now) is not None:
+            faults.append(f"still watched: {hook.target}")
+    return faults
+
+
+def doctor_library(library: Library, target: str) -> list[str]:
+    """Remove *target* from the library, then switch on: exactly that row is missing, named in one WARNING, the rest is watched."""
+    import_all(library)
+    hook = next(hook for hook in library.hooks if hook.target == target)
+    parent, name = next(place for other, place in places(library) if other is hook)
+    if inspect.isclass(parent):
+        for holder in parent.__mro__[:-1]:
+            if name in vars(holder):
+                delattr(holder, name)
+    else:
+        delattr(parent, name)
+    if hasattr(parent, name) and inspect.isclass(parent) and name.startswith("__"):
+        return []  # every object has one
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    installation = listen(Engine(Silent()), [library])
+    missing = {m.target for m in installation.missing}
+    gone = {h.target for h in library.hooks if h.target == target and not h.optional}
+    faults = [f"missing {missing}, expected {gone}"] if missing != gone else []
+    if gone and len([line for line in said if target in line]) != 1:
+        faults.append(f"not named in one WARNING: {target}: {said}")
+    installation.remove()
+    return faults + [f"swallowed {site}" for site in guard.errors]
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point."""
+    name, *order = arguments
+    library = next(library for library in LIBRARIES if library.name == name)
+    faults = doctor_library(library, order[1]) if order[0] == "doctor" else run(library, order)
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""What must hold for every registry line, generated from it: nothing here knows any library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
+
+ROOT = Path(__file__).parent.parent.parent
+ORDERS = [*permutations(("import", "on", "off")), ("on", "off", "on", "import", "off"), ("import", "on", "off", "on", "off")]
+"""Every order of importing a library, switching on and switching off; and switching on again."""
+
+
+def run(*arguments: str) -> str:
+    """Run the conformance script; what it found, or nothing."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.instrumentors.conformance", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return "" if done.returncode == 0 else f"{' '.join(arguments)}: {done.stdout}{done.stderr[-2000:]}"
+
+
+@pytest.fixture(params=[pytest.param(library, id=library.name) for library in LIBRARIES])
+def library(request: pytest.FixtureRequest) -> Library:
+    """Every library of the registry."""
+    found: Library = request.param
+    if found.installed is None:
+        pytest.skip(f"{found.name} is not installed here")
+    return found
+
+
+def test_every_order_of_import_on_and_off(library: Library) -> None:
+    """While on, every target is watched and looks like itself; after off, the very objects from before stand there."""
+    with ThreadPoolExecutor(2) as pool:
+        assert not [fault for fault in pool.map(lambda order: run(library.name, *order), ORDERS) if fault]
+
+
+def test_removed_target_costs_its_own_row(library: Library) -> None:
+    """A library doctored by removing one target after the other: one row, one WARNING that names it."""
+    targets = list(dict.fromkeys(hook.target for hook in library.hooks))
+    with ThreadPoolExecutor(2) as pool:
+        assert not [fault for fault in pool.map(lambda target: run(library.name, "doctor", target), targets) if fault]
+
+
+def test_file_says_what_it_cannot_see(library: Library) -> None:
+    """Coverage is honest: sentences, not silence, and every row names its defining module."""
+    assert all(sentence.endswith(".") for sentence in library.blind)
+    assert library.hooks, f"{library.name} has no rows"

@@ -1,0 +1,285 @@
+"""Flask-Login: who signs in, how, and who fails to, from an application that does not know it is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from opentelemetry_instrumentation_authaudit.testing import AuditTrail
+
+# Flask-Login 0.6.3 calls it when it sets the remember-me cookie.
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
+Record = dict[str, str]
+LIBRARY = f"flask-login {version('Flask-Login')}"
+USER = "tests.stories.apps.flask_login_app:User"
+
+
+def record(event: str, outcome: str = "success", *, at: str = "/login", method: str = "POST", **more: str) -> Record:
+    """A whole record of this application: what is constant, and *more* with `__` for dots."""
+    constant = {
+        "event": event,
+        "audit.outcome": outcome,
+        "audit.library": LIBRARY,
+        "client.address": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
+        "http.request.method": method,
+        "server.address": "localhost",
+        "http.route": at,
+        "audit.flow.id": "flow-1",
+    }
+    return {**constant, **{name.replace("__", "."): value for name, value in more.items()}}
+
+
+SIGNED_IN = {
+    "audit__action": "sign_in_with_password",
+    "audit__strategy": "password",
+    "user__id": "1",
+    "audit__resource": USER,
+}
+
+
+def refused(reason: str, **more: str) -> Record:
+    """A sign-in that was concluded to have failed."""
+    facts = {"audit__action": "sign_in_with_password", "audit__strategy": "password", "audit__inferred": "true"}
+    return record("auth.sign_in", "failure", audit__reason=reason, **facts, **more)
+
+
+@pytest.fixture
+def app(audit_trail: AuditTrail) -> Any:
+    """The application; imported here, so that the order of import and instrumentation is the run's."""
+    from .apps.flask_login_app import create_app  # noqa: PLC0415
+
+    assert audit_trail.records == []
+    return create_app()
+
+
+@pytest.fixture
+def client(app: Any) -> Iterator[Any]:
+    """A browser without a name."""
+    with app.test_client() as made:
+        yield made
+
+
+def sign_in(client: Any, **more: str) -> Any:
+    """Post the login form."""
+    return client.post("/login", data={"username": "ann", "password": "right", **more})
+
+
+def without_agent(told: list[Record]) -> list[Record]:
+    """The test client's own user agent differs between versions of Werkzeug."""
+    return [{name: value for name, value in one.items() if name != "user_agent.original"} for one in told]
+
+
+def test_sign_in(client: Any, audit_trail: AuditTrail) -> None:
+    """A right password: hash, `login_user` and the signal are one record."""
+    assert sign_in(client).status_code == 302
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+
+
+def test_sign_in_remembered(client: Any, audit_trail: AuditTrail) -> None:
+    """That the user asked to be remembered is on the record; the cookie alone signs in again, once."""
+    sign_in(client, remember="1")
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, audit__params__remember="True")]
+    client.delete_cookie("session")
+    assert client.get("/").json == {"user": "1"}
+    assert client.get("/").json == {"user": "1"}
+    assert without_agent(audit_trail.story()) == [
+        record(
+            "session.renew",
+            at="/",
+            method="GET",
+            audit__action="sign_in_with_remember_me",
+            audit__strategy="remember_me",
+            user__id="1",
+            audit__resource=USER,
+        )
+    ]
+
+
+def test_wrong_password(client: Any, audit_trail: AuditTrail) -> None:
+    """Flask-Login never hears of it: concluded from the login view and the hash, with what was typed."""
+    client.post("/login", data={"username": "ann", "password": "wrong"})
+    assert without_agent(audit_trail.story()) == [refused("wrong_password", audit__identity="ann")]
+
+
+def test_unknown_user(client: Any, audit_trail: AuditTrail) -> None:
+    """No library is called at all: concluded from the login view alone."""
+    client.post("/login", data={"username": "zed", "password": "wrong"})
+    assert without_agent(audit_trail.story()) == [refused("invalid_credentials", audit__identity="zed")]
+
+
+def test_wrong_password_as_json(client: Any, audit_trail: AuditTrail) -> None:
+    """A JSON body that the view has read names the account."""
+    client.post("/login", json={"username": "ann", "password": "wrong"})
+    assert without_agent(audit_trail.story()) == [refused("wrong_password", audit__identity="ann")]
+
+
+def test_inactive_account(client: Any, audit_trail: AuditTrail) -> None:
+    """The one failure that the library knows: right password, account disabled."""
+    client.post("/login", data={"username": "bob", "password": "right"})
+    facts = {**SIGNED_IN, "user__id": "2"}
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", "failure", audit__reason="inactive_account", **facts)]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(401, "invalid_credentials"), (403, "permission_denied"), (422, "invalid_input"), (429, "rate_limited")],
+)
+def test_login_view_that_aborts(client: Any, audit_trail: AuditTrail, code: int, reason: str) -> None:
+    """The status says why; the body was never read and stays so."""
+    assert client.post(f"/login?abort={code}", data={"username": "ann"}).status_code == code
+    assert without_agent(audit_trail.story()) == [refused(reason)]
+
+
+def test_login_view_that_breaks(client: Any, audit_trail: AuditTrail) -> None:
+    """Nobody knows what became of it."""
+    client.post("/login?abort=503", data={"username": "ann"})
+    facts = {"audit__action": "sign_in_with_password", "audit__strategy": "password", "audit__inferred": "true"}
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", "unknown", audit__reason="backend_error", **facts)]
+
+
+def test_crash_after_sign_in(client: Any, audit_trail: AuditTrail) -> None:
+    """The sign-in happened, whatever the view did next, and the exception is the view's own."""
+    assert client.post("/login?crash=1", data={"username": "ann", "password": "right"}).status_code == 500
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+
+
+def test_sign_out(client: Any, audit_trail: AuditTrail) -> None:
+    """Who signed out is on the record; signing out as nobody is none."""
+    sign_in(client)
+    audit_trail.story()
+    client.post("/logout")
+    client.post("/logout")
+    assert without_agent(audit_trail.story()) == [
+        record(
+            "auth.sign_out",
+            at="/logout",
+            audit__action="sign_out",
+            audit__strategy="session",
+            user__id="1",
+            audit__resource=USER,
+        )
+    ]
+
+
+def test_browsing_is_silent(client: Any, audit_trail: AuditTrail) -> None:
+    """Pages, the login form, a refusal for want of a session, an unrelated crash: no events."""
+    for path in ("/", "/login", "/inside", "/nowhere"):
+        client.get(path)
+    assert client.post("/crash").status_code == 500
+    sign_in(client)
+    audit_trail.story()
+    client.get("/inside")
+    assert audit_trail.story() == []
+
+
+def test_confirmed_sign_in(client: Any, audit_trail: AuditTrail) -> None:
+    """A signed-in user proves identity again."""
+    sign_in(client)
+    audit_trail.story()
+    client.post("/confirm", data={"password": "right"})
+    assert without_agent(audit_trail.story()) == [
+        record(
+            "auth.reauthenticate",
+            at="/confirm",
+            audit__action="reauthenticate_with_password",
+            audit__strategy="password",
+            user__id="1",
+            audit__resource=USER,
+        )
+    ]
+
+
+def test_refused_confirmation(client: Any, audit_trail: AuditTrail) -> None:
+    """A wrong password outside the login view: only the hash speaks, concluded."""
+    sign_in(client)
+    audit_trail.story()
+    client.post("/confirm", data={"password": "wrong"})
+    assert without_agent(audit_trail.story()) == [
+        record(
+            "auth.authenticate",
+            "failure",
+            at="/confirm",
+            audit__action="authenticate_with_password",
+            audit__strategy="password",
+            audit__reason="wrong_password",
+            audit__inferred="true",
+            audit__library=f"werkzeug {version('Werkzeug')}",
+        )
+    ]
+
+
+@pytest.mark.parametrize(("mode", "known"), [("basic", {"user__id": "1"}), ("strong", {})])
+def test_session_in_foreign_hands(app: Any, client: Any, audit_trail: AuditTrail, mode: str, known: Record) -> None:
+    """A session cookie shown by another browser: the library protects it, and we tell; strong mode has forgotten whose it was."""
+    app.login_manager.session_protection = mode
+    sign_in(client)
+    audit_trail.story()
+    client.get("/", headers={"User-Agent": "another browser"})
+    facts = {"audit__action": "reject_session", "audit__strategy": "session", "audit__reason": "session_invalid"}
+    assert without_agent(audit_trail.story()) == [
+        record("session.reject", "failure", at="/", method="GET", **facts, **known)
+    ]
+
+
+def test_request_loader_is_silent_by_default(client: Any, audit_trail: AuditTrail) -> None:
+    """A credential carried by every request: its successes are recorded only where `request_auth` asks for all."""
+    assert client.get("/", headers={"X-Key": "open sesame"}).json == {"user": "1"}
+    assert audit_trail.story() == []
+
+
+def test_blueprint_with_its_own_login_view(client: Any, audit_trail: AuditTrail) -> None:
+    """Each blueprint's login view counts; the route template stands in the record, not the path."""
+    client.post("/team/enter/ann")
+    assert without_agent(audit_trail.story()) == [refused("invalid_credentials", at="/team/enter/<name>")]
+
+
+def test_async_view(client: Any, audit_trail: AuditTrail) -> None:
+    """A view that is a coroutine runs in another context and is still one record."""
+    client.post("/async-login", data={"username": "ann", "password": "right"})
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", at="/async-login", **SIGNED_IN)]
+
+
+def test_streaming_response(client: Any, audit_trail: AuditTrail) -> None:
+    """The record is there before the stream is read."""
+    response = client.post("/stream")
+    facts = {**SIGNED_IN, "audit__action": "sign_in_with_session", "audit__strategy": "session"}
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", at="/stream", **facts)]
+    assert response.data == b"ab"
+
+
+def test_application_mounted_in_another(app: Any, audit_trail: AuditTrail) -> None:
+    """Two Flask applications in one WSGI tree: one request, one record, the whole path known."""
+    from flask import Flask  # noqa: PLC0415
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: PLC0415
+    from werkzeug.test import Client  # noqa: PLC0415
+
+    tree = Client(DispatcherMiddleware(Flask("outer").wsgi_app, {"/app": app.wsgi_app}))
+    tree.post("/app/login", data={"username": "ann", "password": "right"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+
+
+def test_two_hundred_sign_ins_in_four_threads(app: Any, audit_trail: AuditTrail) -> None:
+    """As many records as attempts, each with its own outcome."""
+
+    def one(number: int) -> None:
+        app.test_client().post("/login", data={"username": "ann", "password": "right" if number % 2 else "wrong"})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(200)))
+    outcomes = [told["audit.outcome"] for told in audit_trail.records]
+    assert (outcomes.count("success"), outcomes.count("failure")) == (100, 100)
+
+
+def test_hash_check_outside_a_request_is_silent(app: Any, audit_trail: AuditTrail) -> None:
+    """A script that checks a hash signs nobody in."""
+    from .apps import flask_login_app  # noqa: PLC0415
+
+    assert app
+    assert not flask_login_app.check_password_hash(flask_login_app.User("9", "x").hash, "wrong")
+    assert audit_trail.story() == []
