@@ -9,8 +9,6 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit.guard import guard
 
-pytest_plugins = ("pytester",)
-
 
 def test_a_test_cannot_reach_the_network() -> None:
     """Somebody writes a test against a real server: it fails at the first packet, with a sentence that says why."""

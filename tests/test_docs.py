@@ -1,0 +1,88 @@
+"""The papers tell the truth: tables come from the code, Python blocks run, what they name exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "opentelemetry_instrumentation_authaudit"
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in *language*."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    """Somebody adds a library, an option or an event: the tables follow, or this test names the command that makes them."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "readme.py", "--check"],
+        env=dict(os.environ),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_python_blocks_run(tmp_path: Path) -> None:
+    """Somebody copies the README's lines into a program: it runs, and what it records is in the journal."""
+    program = "\n".join(block for block in blocks("python") if "def test_" not in block)
+    environment = os.environ | {"OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR": str(tmp_path), "OTEL_PYTHON_AUTHAUDIT_HASH_KEY": "k"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    journal = "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.jsonl"))
+    assert "auth.sign_in" in journal
+    assert "custom.vault_opened" in journal
+
+
+def test_the_example_of_a_test_passes(pytester: pytest.Pytester) -> None:
+    """Somebody copies the README's test, with the function it is about: it passes."""
+    pytester.makepyfile(test_readme="\n".join(block for block in blocks("python") if "check_badge" in block))
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_links_lead_somewhere(paper: str) -> None:
+    """Every relative link names a file of the repository."""
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    missing = [target for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) if not (ROOT / target).exists()]
+    assert missing == []
+
+
+def test_make_targets_exist() -> None:
+    """Every `make` command that a paper names is a target."""
+    named = {
+        target
+        for paper in PAPERS
+        for target in re.findall(r"\bmake ([a-z][a-z-]*)\b(?=[`\s]*(?:$|#|`|\())", _code(paper), re.MULTILINE)
+    }
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test", "lint"} <= named <= targets
+
+
+def test_commands_and_flags_exist() -> None:
+    """Every `authaudit` command of the README, with its flags, is one the real command knows."""
+    commands = {
+        tuple(re.findall(r"(?<=\s)(?:[a-z]+\b|--?[a-z-]+)", f" {line}")) for line in re.findall(r"`authaudit( [^`]*)`", README)
+    }
+    for command, *flags in commands:
+        done = subprocess.run([sys.executable, "-m", PACKAGE, command, "--help"], text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"authaudit {command}: {done.stderr}"
+        assert [flag for flag in flags if flag.startswith("-") and flag not in done.stdout] == []
+
+
+def _code(paper: str) -> str:
+    """The parts of a paper that are set as code."""
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    return "\n".join(
+        re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + [f"{span}`" for span in re.findall(r"`(make [^`]*)`", text)]
+    )
