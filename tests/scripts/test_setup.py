@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -67,6 +68,17 @@ def test_the_oldest_set_has_every_library_once() -> None:
     assert {library.distributions[-1] for library in LIBRARIES} <= set(pins)
     assert {"opentelemetry-sdk", "wrapt"} <= set(pins)
     assert pins["Django"] == next(x.versions for x in LIBRARIES if x.name == "django_auth").removeprefix(">=")
+
+
+def test_the_newest_set_has_every_library_too() -> None:
+    """A library joins the registry and not pyproject.toml: its tests would find nothing to test."""
+    extra = re.search(r"^test = \[(.*?)^\]", (SCRIPTS.parent / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)
+    assert extra is not None
+    wanted = dict(re.findall(r'"([\w-]+) (>= [\w.]+)"', extra[1]))
+    for library in LIBRARIES:
+        found = {name: wanted[name].replace(" ", "") for name in library.distributions if name in wanted}
+        assert found, f"{library.distributions} of the registry is missing in pyproject.toml"
+        assert len(library.distributions) > 1 or library.versions in found.values()
 
 
 def test_the_scripts_need_no_more_than_sh() -> None:
