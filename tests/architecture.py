@@ -61,6 +61,13 @@ OUTSIDE: Final = {
 WATCHED: Final = {library.name: library.trigger.partition(".")[0] for library in LIBRARIES}
 """An instrumentor file and the package it watches, which it may import, but only inside a function."""
 
+STANDS_ON: Final = {
+    "flask_login": {"flask"},
+    "fastapi": {"starlette"},
+    "fastapi_users": {"fastapi", "starlette"},
+}
+"""An instrumentor file and what its library is itself built on: there whenever the library is."""
+
 LOGGERS: Final = {"guard.py", "config.py", "pipeline/delivery.py"}
 THROWN_IN: Final = "hooks/drivers.py"
 """Passes an exception thrown in by the caller on to the library's generator, which it was meant for."""
@@ -184,7 +191,8 @@ def outsiders(module: Module) -> Iterator[tuple[int, str]]:
         top = name.partition(".")[0]
         if top == PACKAGE or top in sys.stdlib_module_names:
             continue
-        if module.room == "instrumentors" and top == WATCHED.get(module.path.removeprefix("instrumentors/").removesuffix(".py")):
+        file = module.path.removeprefix("instrumentors/").removesuffix(".py")
+        if module.room == "instrumentors" and top in {WATCHED.get(file), *STANDS_ON.get(file, ())}:
             if not lazy:
                 yield node.lineno, f"{top} is imported with our package: import it inside the function that needs it"
             continue
@@ -216,10 +224,11 @@ def one_reader_of_the_environment(module: Module) -> Iterator[tuple[int, str]]:
     """`os.environ` is read in `config.py`, once."""
     if module.path == "config.py" or module.room == "config":
         return
-    for node in ast.walk(module.tree):
-        name = node.attr if isinstance(node, ast.Attribute) else node.name if isinstance(node, ast.alias) else ""
-        if name in {"environ", "environb", "getenv", "getenvb", "os.environ"}:
-            yield getattr(node, "lineno", 1), f"{name} outside config.py"
+    used = [(n.lineno, f"{ast.unparse(n.value)}.{n.attr}") for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)]
+    used += [(node.lineno, name) for node, name, _ in module.imports]
+    for line, name in used:
+        if name in {"os.environ", "os.environb", "os.getenv", "os.getenvb"}:
+            yield line, f"{name} outside config.py"
 
 
 def few_loggers(module: Module) -> Iterator[tuple[int, str]]:
@@ -305,7 +314,7 @@ def comments(module: Module) -> Iterator[tuple[int, str]]:
             yield number, "say which: `noqa: CODE`, `type: ignore[code]`"
 
 
-def annotations(module: Module) -> Iterator[tuple[int, str]]:
+def future_annotations(module: Module) -> Iterator[tuple[int, str]]:
     """Where anything is annotated, `from __future__ import annotations` comes first: 3.10 reads newer types then."""
     code = [s for s in module.tree.body if not isinstance(s, ast.Expr)]
     annotated = any(isinstance(n, ast.AnnAssign | ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(module.tree))
@@ -325,7 +334,7 @@ RULES: Final[tuple[Rule, ...]] = (
     extractors,
     exports,
     comments,
-    annotations,
+    future_annotations,
 )
 
 

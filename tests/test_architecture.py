@@ -68,7 +68,7 @@ BAD: list[Any] = [
     pytest.param("exports", "hooks/scope.py", "from __future__ import annotations\n__all__ = ['a']", id="__all__ as a list"),
     pytest.param("comments", "hooks/scope.py", HEAD + "x = 1  # noqa", id="noqa without a code"),
     pytest.param("comments", "hooks/scope.py", HEAD + "x = 1  # type: ignore", id="type: ignore without a code"),
-    pytest.param("annotations", "hooks/scope.py", "import os\n__all__ = ()\nx: int = 1", id="no future annotations"),
+    pytest.param("future_annotations", "hooks/scope.py", "import os\n__all__ = ()\nx: int = 1", id="no future annotations"),
 ]
 
 
