@@ -346,6 +346,6 @@ def told(test_module: Module) -> Iterator[tuple[int, str]]:
     for node, name, _ in test_module.imports:
         if "mock" in name.lower():
             yield node.lineno, f"{name}: tests use the real thing"
-    for node in ast.walk(test_module.tree):
-        if isinstance(node, ast.Name) and node.id in {"MagicMock", "Mock", "AsyncMock", "mocker"}:
-            yield node.lineno, f"{node.id}: tests use the real thing"
+    for word in (n for n in ast.walk(test_module.tree) if isinstance(n, ast.Name)):
+        if word.id in {"MagicMock", "Mock", "AsyncMock", "mocker"}:
+            yield word.lineno, f"{word.id}: tests use the real thing"
