@@ -1,0 +1,32 @@
+"""Every option, once: what it is called, what it may be, what it means. Read once, frozen, and the only reader of the environment."""
+
+from .declarative import Configuration
+from .load import ConfigError, load
+from .options import OPTIONS, InstrumentOptions, Option, option, options_table
+from .values import (
+    Config,
+    Exporter,
+    Fsync,
+    IdentityPrivacy,
+    IpPrivacy,
+    OnFull,
+    RequestAuth,
+)
+
+__all__ = (
+    "OPTIONS",
+    "Config",
+    "ConfigError",
+    "Configuration",
+    "Exporter",
+    "Fsync",
+    "IdentityPrivacy",
+    "InstrumentOptions",
+    "IpPrivacy",
+    "OnFull",
+    "Option",
+    "RequestAuth",
+    "load",
+    "option",
+    "options_table",
+)
