@@ -1,0 +1,1 @@
+"""From event to acknowledged record: filter, redact, chain, journal, deliver."""

@@ -1,0 +1,1 @@
+"""What may leave: addresses, identities, secrets. Pure functions between the raw facts and anything durable."""

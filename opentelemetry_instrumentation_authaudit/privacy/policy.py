@@ -1,0 +1,225 @@
+"""The policy: from the raw attributes of a record to those that may be stored. This is the place where a record is redacted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
+
+from ..config import Config, IdentityPrivacy, IpPrivacy
+from ..guard import guard
+from ..model import names
+from ..model.event import AuditEvent
+from .addresses import AddressPrivacy
+from .forwarded import rebuild_forwarded, rebuild_list
+from .identity import IdentityRules
+from .pseudonyms import Keyring
+from .redaction import MASK, scrub, scrub_identifier, scrub_path, scrub_text, secret_name
+from .sanitise import CUT, MAX_ATTRIBUTES, MAX_CHARS, SCANNED_CHARS, cap, clean, plain, render
+
+__all__ = ("Policy", "minimal")
+
+_CHAIN_ATTRIBUTES = 4  # stream, number, previous hash, end: added behind the policy
+_LIMIT = MAX_ATTRIBUTES - _CHAIN_ATTRIBUTES - len((names.REDACTED, names.TRUNCATED))
+_SHORTEST_ECHO = 8  # characters: a shorter user name may be a common word
+
+_PUBLIC_PARAMS: Final = frozenset({"client_id"})
+"""May look random and are no secrets (RFC 6749, 2.2)."""
+
+_OURS: Final = frozenset({
+    names.RECORD_ID, names.LOG, names.STRATEGY, names.OUTCOME, names.REASON, names.INFERRED, names.ATTEMPTS, names.REPEATS,
+    names.ACTOR_TYPE, names.CLIENT_SOURCE, names.METHOD, names.FLOW_ID, names.SCHEMA,
+})  # fmt: skip
+"""Words and numbers of ours: nobody outside chose them, so there is nothing to redact."""
+
+_MINIMAL: Final = (names.RECORD_ID, names.LOG, names.ACTION, names.STRATEGY, names.OUTCOME, names.LIBRARY, names.SCHEMA)
+
+
+def minimal(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """What a record keeps when redaction itself crashed: that something happened, and how it ended, and nothing from outside."""
+    kept = {name: cap(clean(value)) for name in _MINIMAL if type(value := attributes.get(name)) is str and value}
+    return {**kept, names.REDACTED: "*:failed"}
+
+
+@dataclass(slots=True)
+class _Record:
+    """One record on its way through the policy, and what it lost there."""
+
+    event: AuditEvent
+    identity_mode: IdentityPrivacy
+    redacted: set[str] = field(default_factory=set)
+    truncated: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Field:
+    """One attribute of it."""
+
+    name: str
+    value: Any
+    record: _Record
+    removed: set[str] = field(default_factory=set)
+    """Rules that removed something of the value."""
+
+    @property
+    def text(self) -> str:
+        """The value as text, cut to what is looked at; not yet redacted."""
+        return self.value[:SCANNED_CHARS] if type(self.value) is str else render(plain(self.value))
+
+    def without_echo(self, text: str) -> str:
+        """*text* without the identity as submitted, where that may not be recorded in clear."""
+        identity = self.record.event.identity
+        if not identity or self.record.identity_mode is IdentityPrivacy.NONE:
+            return text
+        wanted, where = identity.casefold(), unquote(text).casefold()
+        if wanted not in where or not (wanted == where or "@" in wanted or len(wanted) >= _SHORTEST_ECHO):
+            return text
+        self.removed.add("identity")
+        without, found = re.subn(re.escape(identity), MASK, text, flags=re.IGNORECASE)
+        return without if found else MASK
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the options allow to be recorded. Holds the hash keys, and shows none of them in its `repr`."""
+
+    addresses: AddressPrivacy
+    identities: IdentityRules
+    keys: Keyring
+    include_fields: frozenset[str]
+
+    @classmethod
+    def of(cls, config: Config) -> Policy:
+        """The policy of *config*; loads or generates the hash key. ValueError for options that contradict each other."""
+        keys = Keyring.of(config)
+        return cls(AddressPrivacy.of(config, keys), IdentityRules.of(config, keys), keys, config.include_fields)
+
+    def apply(self, attributes: Mapping[str, Any], event: AuditEvent) -> dict[str, str]:
+        """The attributes that may be stored: redacted, pseudonymised, sanitised, capped, none empty.
+
+        A hostile value costs its own attribute, which is then named in `audit.redacted`.
+        """
+        record = _Record(event, self.identities.mode_for(event))
+        kept: dict[str, str] = {}
+        for name, value in attributes.items():
+            text = value if name in _OURS and type(value) is str else self._treated(_Field(name, value, record))
+            if text and len(kept) < _LIMIT:
+                kept[name] = text
+            elif text:
+                record.truncated.add("*")
+        for name, lost in ((names.REDACTED, record.redacted), (names.TRUNCATED, record.truncated)):
+            if lost:
+                kept[name] = cap(",".join(sorted(lost)))
+        return kept
+
+    def _treated(self, item: _Field) -> str | None:
+        treatment = _param if item.name.startswith(names.PARAM_PREFIX) else _TREATMENTS.get(item.name, _identifier)
+        with guard("privacy.policy") as caught:
+            text = treatment(self, item)
+        if caught.failed:
+            text, item.removed = None, {"failed"}
+        if item.removed:
+            item.record.redacted.update(f"{item.name}:{rule}" for rule in item.removed)
+        if text is None or text == MASK:
+            return None
+        if len(text) > MAX_CHARS:
+            item.record.truncated.add(item.name)
+        return cap(clean(text))
+
+
+def _identifier(_policy: Policy, item: _Field) -> str | None:
+    text, rules = _scrubbed_identifier(item.text)
+    item.removed.update(rules)
+    return text
+
+
+def _free_text(_policy: Policy, item: _Field) -> str | None:
+    text, rules = _scrubbed_text(item.text)
+    item.removed.update(rules)
+    return item.without_echo(text)
+
+
+def _path(_policy: Policy, item: _Field) -> str | None:
+    return item.without_echo(scrub_path(item.text, item.removed))
+
+
+def _param(policy: Policy, item: _Field) -> str | None:
+    name = item.name.removeprefix(names.PARAM_PREFIX)
+    if name in policy.include_fields:
+        return render(plain(item.value))
+    declared = item.record.event.params.get(name)
+    if declared is not None and declared.sensitive:
+        return None
+    if secret_name(name):
+        item.removed.add("key")
+        return None
+    if name in _PUBLIC_PARAMS:
+        return scrub_identifier(item.text, item.removed)
+    return item.without_echo(render(scrub(plain(item.value), item.removed)))
+
+
+def _address(policy: Policy, item: _Field) -> str | None:
+    return policy.addresses(item.text)
+
+
+def _port(policy: Policy, item: _Field) -> str | None:
+    """Behind a carrier's NAT a port and a time name one subscriber (RFC 6302), so it goes with the address."""
+    return item.text if policy.addresses.mode is IpPrivacy.NONE else None
+
+
+def _header(policy: Policy, item: _Field) -> str | None:
+    """All lines as one, in every mode but none rebuilt from what was understood; a long one keeps its last whole elements."""
+    mode, lines = policy.addresses.mode, [line for line in item.value if type(line) is str]
+    if mode is IpPrivacy.EXCLUDE:
+        return None
+    rebuild = rebuild_forwarded if item.name == names.FORWARDED else rebuild_list
+    text = ", ".join(lines) if mode is IpPrivacy.NONE else rebuild(lines, policy.addresses)
+    if len(text) <= MAX_CHARS:
+        return text
+    item.record.truncated.add(item.name)
+    return f"{CUT},{text[len(CUT) + 1 - MAX_CHARS :].partition(',')[2]}"
+
+
+def _identity(policy: Policy, item: _Field) -> str | None:
+    recorded = policy.identities.apply(item.text, item.record.identity_mode)
+    return scrub_identifier(recorded, item.removed) if recorded else None
+
+
+def _session(policy: Policy, item: _Field) -> str | None:
+    return policy.keys.session(item.text)
+
+
+def _token(policy: Policy, item: _Field) -> str | None:
+    return policy.keys.token(item.text)
+
+
+_TREATMENTS: Final[Mapping[str, Callable[[Policy, _Field], str | None]]] = {
+    names.CLIENT_ADDRESS: _address,
+    names.CLIENT_PORT: _port,
+    names.PEER_ADDRESS: _address,
+    names.X_FORWARDED_FOR: _header,
+    names.FORWARDED: _header,
+    names.IDENTITY: _identity,
+    names.SESSION_ID: _session,
+    names.TOKEN_ID: _token,
+    names.PATH: _path,
+    names.USER_AGENT: _free_text,
+    names.ERROR_TYPE: _free_text,
+}
+"""What is done to an attribute; to a parameter `_param`, to everything else `_identifier`."""
+
+
+# The same few libraries, models and browsers come again and again.
+@lru_cache(maxsize=1024)
+def _scrubbed_identifier(text: str) -> tuple[str, frozenset[str]]:
+    removed: set[str] = set()
+    return scrub_identifier(text, removed), frozenset(removed)
+
+
+@lru_cache(maxsize=1024)
+def _scrubbed_text(text: str) -> tuple[str, frozenset[str]]:
+    removed: set[str] = set()
+    return scrub_text(text, removed), frozenset(removed)
