@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from opentelemetry_instrumentation_authaudit.config import options_table
 from opentelemetry_instrumentation_authaudit.hooks import Role
 from opentelemetry_instrumentation_authaudit.instrumentors import bcrypt, registry
 from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
@@ -72,6 +73,7 @@ def library_file() -> str:
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
+    "options": options_table,
     "libraries": libraries,
     "blind": blind,
     "events": events,

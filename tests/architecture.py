@@ -62,13 +62,15 @@ WATCHED: Final = {library.name: library.trigger.partition(".")[0] for library in
 """An instrumentor file and the package it watches, which it may import, but only inside a function."""
 
 STANDS_ON: Final = {
+    "django_facts": {"django"},
     "flask_login": {"flask"},
     "fastapi": {"starlette"},
     "fastapi_users": {"fastapi", "starlette"},
 }
 """An instrumentor file and what its library is itself built on: there whenever the library is."""
 
-LOGGERS: Final = {"guard.py", "config.py", "pipeline/delivery.py"}
+LOGGERS: Final = {"guard", "config", "pipeline/delivery"}
+"""Modules, and whole rooms, that have a logger."""
 THROWN_IN: Final = "hooks/drivers.py"
 """Passes an exception thrown in by the caller on to the library's generator, which it was meant for."""
 DELIVERY: Final = "pipeline/delivery.py"
@@ -221,19 +223,19 @@ def one_guard(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def one_reader_of_the_environment(module: Module) -> Iterator[tuple[int, str]]:
-    """`os.environ` is read in `config.py`, once."""
-    if module.path == "config.py" or module.room == "config":
+    """`os.environ` is read in `config`, once."""
+    if module.room == "config":
         return
     used = [(n.lineno, f"{ast.unparse(n.value)}.{n.attr}") for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)]
     used += [(node.lineno, name) for node, name, _ in module.imports]
     for line, name in used:
         if name in {"os.environ", "os.environb", "os.getenv", "os.getenvb"}:
-            yield line, f"{name} outside config.py"
+            yield line, f"{name} outside config"
 
 
 def few_loggers(module: Module) -> Iterator[tuple[int, str]]:
     """Everybody else tells the operator by `guard.warn`."""
-    if module.path in LOGGERS:
+    if {module.room, module.path.removesuffix(".py")} & LOGGERS:
         return
     for node in ast.walk(module.tree):
         if (
