@@ -1,0 +1,164 @@
+"""What Django's objects tell about a user, a request, a form: shared by the rows of every library built on Django.
+
+Nothing here loads a user or a session that Django has not loaded already, and nothing here fails on a mock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from ..hooks import Actor, Reason, Request, Strategy
+from ..hooks.request import from_wsgi
+
+__all__ = (
+    "actor",
+    "answering",
+    "backend_strategy",
+    "complaint",
+    "identity",
+    "mechanism",
+    "password_event",
+    "pending",
+    "read",
+    "resource",
+    "session_key",
+    "subject",
+    "text",
+)
+
+_IDENTITIES: Final = ("username", "email", "login", "remote_user")
+_BY_BACKEND: Final = {"ldap": Strategy.LDAP, "radius": Strategy.RADIUS, "kerberos": Strategy.KERBEROS, "social": Strategy.OAUTH2}
+"""Part of a backend's path -> what it checks, where the names of the credentials do not tell."""
+_BY_CREDENTIAL: Final[Mapping[str, tuple[Strategy, str | None]]] = {
+    "sesame": (Strategy.MAGIC_LINK, None),
+    "remote_user": (Strategy.CUSTOM, "remote_user"),  # the web server has checked, and does not say how
+    "session_info": (Strategy.SAML, None),  # djangosaml2
+    "ticket": (Strategy.CUSTOM, "cas"),  # django-cas-ng
+    "nonce": (Strategy.OIDC, None),  # mozilla-django-oidc
+    "authorization_code": (Strategy.OIDC, None),  # django-auth-adfs
+    "password": (Strategy.PASSWORD, None),
+}
+"""Keyword of `authenticate` -> mechanism and provider."""
+_BY_CODE: Final = {
+    "password_incorrect": Reason.WRONG_PASSWORD,
+    "unique": Reason.IDENTITY_IN_USE,
+    "password_mismatch": Reason.PASSWORD_MISMATCH,
+    "password_too_short": Reason.WEAK_PASSWORD,
+    "password_too_similar": Reason.WEAK_PASSWORD,
+    "password_too_common": Reason.WEAK_PASSWORD,
+    "password_entirely_numeric": Reason.WEAK_PASSWORD,
+}
+"""Code of a form's error -> reason, the weightiest first."""
+
+_current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
+
+
+@contextmanager
+def answering(request: Any) -> Iterator[None]:
+    """*request* is being answered: it knows who is signed in."""
+    token = _current.set(request)
+    try:
+        yield
+    finally:  # also where the extractor is given up, because this request runs inside another one
+        _current.reset(token)
+
+
+def read(request: Any, flow_id: str) -> Request:
+    """A Django request, WSGI or ASGI: its `META` has the same keys. Route templates keep path tokens out of the record."""
+    match = request.resolver_match
+    script = request.META.get("SCRIPT_NAME", "").rstrip("/")
+    route = None if match is None else f"{script}/{match.route.removeprefix('^')}"
+    return from_wsgi(request.META, flow_id, route=route)
+
+
+def subject(user: Any) -> str | None:
+    """`auth.user:42`: the model that holds the row and its key; None for nobody, and for a user that is not stored."""
+    key = getattr(user, "pk", None)
+    if key is None:
+        return None
+    meta = getattr(user, "_meta", None)
+    return str(key) if meta is None else f"{meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
+
+
+def resource(user: Any) -> str | None:
+    """`auth.User`: the user model."""
+    meta = getattr(user, "_meta", None)
+    return None if meta is None else str(meta.label)
+
+
+def _signed_in() -> str | None:
+    """Who is signed in on this request, if Django has loaded the user already."""
+    request = _current.get()
+    user = None if request is None else vars(request).get("user")
+    return subject(getattr(user, "_wrapped", user))  # what a lazy object has loaded; before that it has no `pk`
+
+
+def actor(whose: str | None) -> Actor | None:
+    """Who does it, where that is not the subject *whose*."""
+    who = _signed_in()
+    return None if who is None or who == whose else Actor(who)
+
+
+def password_event(whose: str | None) -> str:
+    """What setting the password of *whose* is, where no form says so: the view and who is signed in tell."""
+    request, who = _current.get(), _signed_in()
+    view = getattr(getattr(request, "resolver_match", None), "func", None)
+    if hasattr(getattr(view, "view_class", None), "reset_url_token") or (request is not None and who is None):
+        return "password.reset"
+    return "password.change" if who is not None and who == whose else "password.set"
+
+
+def pending(user: Any) -> bool:
+    """Whether a password was set that is not saved; Django forgets it when it saves, and when it only upgrades a hash."""
+    return vars(user).get("_password") is not None
+
+
+def complaint(form: Any) -> tuple[str | None, Reason | None]:
+    """Code and reason why a form refused what it was given; nothing if all it misses is a field."""
+    faults = vars(form).get("_errors")
+    codes = {error.code: field for field, errors in (faults.as_data() if faults else {}).items() for error in errors}
+    for code, reason in _BY_CODE.items():
+        if code in codes:
+            return code, reason
+    for code, field in codes.items():
+        if code != "required":
+            return text(code), Reason.WEAK_PASSWORD if field.endswith("password2") else Reason.INVALID_INPUT
+    return None, None
+
+
+def identity(credentials: Mapping[str, Any]) -> str | None:
+    """What was given as the identity among the keywords of `authenticate`."""
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it, else this would not run
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+
+    try:
+        names = (get_user_model().USERNAME_FIELD, *_IDENTITIES)
+    except ImproperlyConfigured:  # no user model, only backends
+        names = _IDENTITIES
+    return next((value for value in map(credentials.get, names) if isinstance(value, str)), None)
+
+
+def mechanism(credentials: Mapping[str, Any]) -> tuple[Strategy | None, str | None]:
+    """Mechanism and provider, as the names of the credentials tell."""
+    return next((known for name, known in _BY_CREDENTIAL.items() if name in credentials), (None, None))
+
+
+def backend_strategy(backend: str | None) -> Strategy | None:
+    """The mechanism of a backend that is known by its path; that of `ModelBackend` says nothing."""
+    return next((known for part, known in _BY_BACKEND.items() if part in (backend or "").lower()), None)
+
+
+def session_key(request: Any) -> str | None:
+    """The key as known by now, without loading the session; a session kept in the cookie has no key, only contents."""
+    session = getattr(request, "session", None)
+    if any(kind.__module__.endswith("signed_cookies") for kind in type(session).__mro__):
+        return None
+    return text(getattr(session, "session_key", None))
+
+
+def text(value: Any) -> str | None:
+    """*value* if it is a string."""
+    return value if isinstance(value, str) else None
