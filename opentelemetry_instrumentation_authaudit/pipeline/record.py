@@ -118,6 +118,10 @@ class RecordIds:
         self._clock = clock
         self._random = random
         self._last = 0
+        self.unlock()
+
+    def unlock(self) -> None:
+        """A new lock: in a forked child the old one may be held by a thread that is not there."""
         self._lock = threading.Lock()
 
     def __call__(self) -> str:
@@ -133,3 +137,5 @@ class RecordIds:
 
 record_id: Final = RecordIds()
 """The ids of this process. Two processes of one fork share the counter's start and nothing else: the tail is random."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=record_id.unlock)

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-__all__ = ("CUT", "MAX_ATTRIBUTES", "MAX_CHARS", "Plain", "cap", "clean", "plain", "render")
+__all__ = ("CUT", "MAX_ATTRIBUTES", "MAX_CHARS", "SCANNED_CHARS", "Plain", "cap", "clean", "plain", "render")
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 """What JSON can say."""
