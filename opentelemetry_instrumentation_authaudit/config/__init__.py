@@ -1,6 +1,6 @@
 """Every option, once: what it is called, what it may be, what it means. Read once, frozen, and the only reader of the environment."""
 
-from .declarative import Configuration
+from .declarative import DECLARED, Configuration
 from .load import ConfigError, load
 from .options import OPTIONS, InstrumentOptions, Option, option, options_table
 from .values import (
@@ -14,6 +14,7 @@ from .values import (
 )
 
 __all__ = (
+    "DECLARED",
     "OPTIONS",
     "Config",
     "ConfigError",

@@ -16,10 +16,12 @@ from typing import Any, Final
 
 from .options import OPTIONS
 
-__all__ = ("UNRECOGNISED", "Configuration", "file_options")
+__all__ = ("DECLARED", "UNRECOGNISED", "Configuration", "file_options")
 
 UNRECOGNISED: Final = "unrecognised"
 """The field of `Configuration` that holds keys which are no options, for `load` to refuse with the nearest right one."""
+DECLARED: Final = "declared"
+"""The field of `Configuration` that tells `instrument` who calls: a fault must then not raise, or nothing would be recorded."""
 
 _PATH: Final = ("instrumentation/development", "python", "authaudit")
 _NAMES: Final = tuple(row.name for row in OPTIONS)
@@ -29,11 +31,12 @@ def _take(self: Any, **given: Any) -> None:
     for name in _NAMES:
         setattr(self, name, given.pop(name, None))
     setattr(self, UNRECOGNISED, given or None)
+    setattr(self, DECLARED, True)
 
 
 Configuration: Any = make_dataclass(
     "Configuration",
-    [(name, Any) for name in (*_NAMES, UNRECOGNISED)],
+    [(name, Any) for name in (*_NAMES, UNRECOGNISED, DECLARED)],
     init=False,
     repr=False,
     namespace={"__init__": _take, "__doc__": "The keys of the declarative file, as given.", "__module__": __name__},
