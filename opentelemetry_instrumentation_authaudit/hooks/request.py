@@ -129,15 +129,17 @@ def asgi_application(call: Call) -> Flow:
     return None
 
 
-def from_asgi(scope: Mapping[str, Any], flow_id: str) -> Request:
-    """Read the connection scope of an ASGI request (ASGI HTTP and WebSocket connection scope, 2.x)."""
+def from_asgi(scope: Mapping[str, Any], flow_id: str, *, route: str | None = None, path: str | None = None) -> Request:
+    """Read the connection scope of an ASGI request (ASGI HTTP and WebSocket connection scope, 2.x).
+
+    *route* is the framework's template; *path* is the path as it arrived, where the framework shortens the scope's.
+    """
     headers: list[tuple[bytes, bytes]] = list(scope.get("headers") or ())
     peer, port = (*(scope.get("client") or ()), None, None)[:2]
 
     def every(name: bytes) -> tuple[str, ...]:
         return tuple(value.decode("latin-1") for key, value in headers if key.lower() == name)
 
-    route = getattr(scope.get("route"), "path", None)
     return Request(
         flow_id=flow_id,
         peer=peer,
@@ -148,8 +150,8 @@ def from_asgi(scope: Mapping[str, Any], flow_id: str) -> Request:
         user_agent=_first(every(b"user-agent")),
         method=scope.get("method", "GET" if scope["type"] == "websocket" else None),
         host=_first(every(b"host")),
-        route=f"{scope.get('root_path', '')}{route}" if isinstance(route, str) else None,
-        path=scope.get("path"),
+        route=route,
+        path=path or scope.get("path"),
     )
 
 

@@ -21,8 +21,11 @@ from .hook import Role
 __all__ = ("RequestScope",)
 
 _TAKES_EVIDENCE: Final = frozenset({Family.SIGN_IN, Family.PASSWORD, Family.REGISTER})
-_BETTER_THAN_EVIDENCE: Final = _TAKES_EVIDENCE | {Family.REQUEST_AUTH, Family.TOKEN}
+_BETTER_THAN_EVIDENCE: Final = _TAKES_EVIDENCE | {Family.TOKEN}
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _OPPOSITE: Final = {Family.SIGN_IN: Family.SIGN_OUT, Family.SIGN_OUT: Family.SIGN_IN}
+_REFUSALS: Final = {"auth.verify": (401,), "api_key.verify": (401, 403)}
+"""Status codes that refuse the credential a request carried; any other refuses what was asked for with it."""
 _BY_STATUS_CODE: Final = {
     400: Reason.INVALID_CREDENTIALS,
     401: Reason.INVALID_CREDENTIALS,
@@ -49,7 +52,7 @@ class RequestScope:
         self.closed = False
 
     def nest(self, read: Callable[[str], Request]) -> None:
-        """An application mounted inside was entered: it knows the route better than the one outside."""
+        """An application mounted inside was entered: it knows the route where the one outside does not."""
         self._inner = read
 
     def request(self) -> Request | None:
@@ -61,7 +64,7 @@ class RequestScope:
         if self._inner is not None and found is not None:
             with guard("request.read"):
                 inner = self._inner(self._flow_id)
-                found = replace(found, route=inner.route or found.route, path=inner.path or found.path)
+                found = replace(found, route=found.route or inner.route, path=inner.path or found.path)
         return found or Request(flow_id=self._flow_id)
 
     def add(self, attempt: Attempt) -> tuple[Attempt, ...]:
@@ -96,7 +99,7 @@ class RequestScope:
                 self.done.append(attempt)
             for hint in self.hints:
                 if hint.hook.event is not None and not self._seen({hint.family}):
-                    self.done.append(self._infer(hint, status_code, error))
+                    self.done.extend(self._infer(hint, status_code, error))
             self.done.extend(self._leftovers())
             return self.done[before:]
 
@@ -122,15 +125,21 @@ class RequestScope:
             if attempt.strategy.carrier and attempt.status is Status.SUCCESS:
                 self._adopt_strategy(attempt)
         if attempt.family in _TAKES_EVIDENCE:
-            failures = sum(e.status is Status.FAILURE for e in self.evidence)
-            for evidence in self.evidence:
-                if attempt.status in (evidence.status, Status.FAILURE):
-                    attempt.absorb(evidence)
+            mine = self._take_evidence(attempt)
+            failures = sum(e.status is Status.FAILURE for e in mine)
             if attempt.status is Status.SUCCESS:
                 attempt.attempts += failures
-                if attempt.event == "token.issue" and len(self.evidence) > failures:
+                if attempt.event == "token.issue" and len(mine) > failures:
                     attempt.event = "auth.sign_in"  # a token handed out for a password is a sign-in
-            self.evidence.clear()
+
+    def _take_evidence(self, attempt: Attempt) -> list[Attempt]:
+        """The checks that speak of *attempt* are its own from now on; it learns from those that agree with it."""
+        mine = [e for e in self.evidence if _speaks_of(e, attempt)]
+        self.evidence = [e for e in self.evidence if e not in mine]
+        for evidence in mine:
+            if attempt.status in (evidence.status, Status.FAILURE):
+                attempt.absorb(evidence)
+        return mine
 
     def _adopt_strategy(self, attempt: Attempt) -> None:
         """A token issued to a request that proved itself another way (Basic) was won by that way."""
@@ -141,46 +150,60 @@ class RequestScope:
 
     @staticmethod
     def _judge(attempt: Attempt, status_code: int | None, error: BaseException | None) -> None:
-        """Right credentials, no session: was the request refused after all, or did it break off?"""
+        """Right credentials, no session: the request may have been refused after all, or have broken off."""
         if error is not None:
             attempt.end_by(error)
-        elif status_code is not None and status_code >= 500:
-            attempt.status, attempt.fallback = Status.UNKNOWN, attempt.fallback or Reason.BACKEND_ERROR
-        elif status_code is not None and status_code >= 400:
+        elif status_code is not None and status_code >= _SERVER_ERROR:
+            attempt.status, attempt.fallback = Status.UNKNOWN, Reason.BACKEND_ERROR
+        elif status_code is not None and status_code >= _CLIENT_ERROR:
             attempt.status, attempt.fallback = Status.FAILURE, attempt.fallback or Reason.REJECTED_AFTER_VERIFICATION
 
-    def _infer(self, hint: Attempt, status_code: int | None, error: BaseException | None) -> Attempt:
-        """Nobody said what became of the attempt that a hint announced: conclude it from the response and the evidence."""
+    def _infer(self, hint: Attempt, status_code: int | None, error: BaseException | None) -> Iterator[Attempt]:
+        """Nobody said what became of the attempt that a hint announced: conclude it from the evidence and the response."""
         hint.inferred = True
         if hint.status is None:
+            self._conclude(hint, status_code, error)
+        if hint.status is not None:
+            mine = self._take_evidence(hint)
+            hint.attempts = max(sum(e.status is Status.FAILURE for e in mine), 1)
+            yield hint
+
+    def _conclude(self, hint: Attempt, status_code: int | None, error: BaseException | None) -> None:
+        """A check that failed last has the last word, whatever the page that tells so; then the response speaks.
+
+        A response is silent about a credential that the request only carried, unless it refuses just that.
+        """
+        checks = [e.status for e in self.evidence if _speaks_of(e, hint) and e.status is not Status.UNKNOWN]
+        broken = error is not None or status_code is None or status_code >= _SERVER_ERROR
+        if checks and checks[-1] is Status.FAILURE:
+            hint.status, hint.fallback = Status.FAILURE, Reason.INVALID_CREDENTIALS
+        elif not broken and self._refuses(hint, status_code or 0):
+            hint.status = Status.FAILURE
+            hint.fallback = Reason.REJECTED_AFTER_VERIFICATION if checks else _BY_STATUS_CODE.get(status_code or 0)
+        elif not broken or (checks and hint.family is Family.REQUEST_AUTH):
             hint.status = Status.SUCCESS
-            if error is not None:
-                hint.end_by(error)
-            elif status_code is None or status_code >= 500:
-                hint.status, hint.fallback = Status.UNKNOWN, Reason.BACKEND_ERROR
-            elif status_code >= 400:
-                right = self.evidence and all(e.status is Status.SUCCESS for e in self.evidence)
-                hint.status = Status.FAILURE
-                hint.fallback = Reason.REJECTED_AFTER_VERIFICATION if right else _BY_STATUS_CODE.get(status_code)
-        failures = [e for e in self.evidence if e.status is Status.FAILURE]
-        for evidence in self.evidence:
-            if evidence.status is hint.status or hint.status is Status.FAILURE:
-                hint.absorb(evidence)
-        hint.attempts = max(len(failures), 1)
-        self.evidence.clear()
-        return hint
+        elif error is not None and hint.family is not Family.REQUEST_AUTH:
+            hint.end_by(error)
+        elif hint.family is not Family.REQUEST_AUTH:
+            hint.status, hint.fallback = Status.UNKNOWN, Reason.BACKEND_ERROR
+
+    def _refuses(self, hint: Attempt, status_code: int) -> bool:
+        """Whether *status_code* refuses what *hint* announced, and not something else that failed in this request."""
+        if hint.family is not Family.REQUEST_AUTH:
+            return status_code >= _CLIENT_ERROR
+        others = [*self.done, *(e for e in self.evidence if not _speaks_of(e, hint))]
+        return status_code in _REFUSALS.get(hint.event, (401,)) and all(o.status is not Status.FAILURE for o in others)
 
     def _leftovers(self) -> Iterator[Attempt]:
         """Checks that nothing better speaks of: one inferred event for each kind of check.
 
         A good one is told only by rows with an event of their own (a second factor): a right password alone is no sign-in.
         """
-        if self._seen(_BETTER_THAN_EVIDENCE):
-            return
+        seen = {attempt.family for attempt in self.done}
         for event in dict.fromkeys(e.event for e in self.evidence):
             kind = [e for e in self.evidence if e.event == event and e.status is not Status.UNKNOWN]
             good = [e for e in kind if e.status is Status.SUCCESS]  # after a bad one: an older key or hash was tried first
-            if not kind or (good and good[-1].hook.event is None):
+            if not kind or seen & {*_BETTER_THAN_EVIDENCE, kind[0].family} or (good and good[-1].hook.event is None):
                 continue
             last = (good or kind)[-1]
             last.inferred, last.attempts = True, len(kind) - len(good) + bool(good)
@@ -197,3 +220,9 @@ def _same_subject(step: Attempt, attempt: Attempt) -> bool:
     if attempt.status is Status.SUCCESS:
         return step.subject is None or attempt.subject is None or step.subject == attempt.subject
     return step.subject is not None and step.subject == attempt.subject
+
+
+def _speaks_of(evidence: Attempt, attempt: Attempt) -> bool:
+    """The check of a token speaks of a token that the request carries, and any other check of anything but that."""
+    carried = attempt.family is Family.REQUEST_AUTH and attempt.strategy.carrier
+    return (evidence.family is Family.REQUEST_AUTH) is carried

@@ -286,6 +286,93 @@ def _names(call: Call) -> Flow:
     return Facts(identity=call.arg("user"))
 
 
+def _token(call: Call) -> Flow:
+    good = call.arg("user") == "good"
+    yield
+    return Facts(subject="ann") if good else Facts(status=Status.FAILURE, reason=Reason.TOKEN_EXPIRED)
+
+
+TOKEN_CHECK = row("logout", _token, role=Role.EVIDENCE, event="auth.verify", strategy=Strategy.TOKEN)
+HINTS = {
+    "form": ("auth.sign_in", Strategy.PASSWORD),
+    "basic": ("auth.verify", Strategy.BASIC),
+    "bearer": ("auth.verify", Strategy.TOKEN),
+    "key": ("api_key.verify", Strategy.API_KEY),
+}
+WRONG = ("auth.authenticate", "failure", "wrong_password")
+
+
+@pytest.mark.parametrize(
+    ("hint", "checks", "code", "told"),
+    [
+        # a page that says "wrong password" with 200 signs nobody in; a stale cookie beside a right password does not matter
+        ("form", "no", 200, [("auth.sign_in", "failure", "wrong_password")]),
+        ("form", "no", 500, [("auth.sign_in", "failure", "wrong_password")]),
+        ("form", "no ok", 200, [("auth.sign_in", "success", None)]),
+        ("form", "ok", 403, [("auth.sign_in", "failure", "rejected_after_verification")]),
+        ("form", "expired ok", 200, [("auth.sign_in", "success", None)]),
+        ("form", "expired", 401, [("auth.sign_in", "failure", "invalid_credentials")]),
+        # what a request carries is refused by 401 alone; other answers are about what was asked for
+        ("basic", "", 401, [("auth.verify", "failure", "invalid_credentials")]),
+        ("basic", "no", 403, [("auth.verify", "failure", "wrong_password")]),
+        ("basic", "", 403, [("auth.verify", "success", None)]),
+        ("bearer", "", 404, [("auth.verify", "success", None)]),
+        ("bearer", "", 401, [("auth.verify", "failure", "invalid_credentials")]),
+        ("bearer", "good", 401, [("auth.verify", "failure", "rejected_after_verification")]),
+        ("bearer", "expired", 200, [("auth.verify", "failure", "token_expired")]),
+        ("bearer", "expired good", 200, [("auth.verify", "success", None)]),
+        ("bearer", "good", 500, [("auth.verify", "success", None)]),
+        ("bearer", "", 500, []),
+        ("bearer", "", None, []),
+        # a good token, and a wrong password beside it, which explains the 401
+        ("bearer", "good no", 401, [("auth.verify", "success", None), WRONG]),
+        ("bearer", "good no", 400, [("auth.verify", "success", None), WRONG]),
+        ("key", "", 403, [("api_key.verify", "failure", "permission_denied")]),
+        ("key", "no", 200, [("api_key.verify", "failure", "wrong_password")]),
+        ("key", "", 404, [("api_key.verify", "success", None)]),
+    ],
+)
+def test_hint_concludes_from_its_own_checks_and_the_response(
+    fakelib: ModuleType, bench: Bench, *, hint: str, checks: str, code: int | None, told: list[tuple[str, str, str | None]]
+) -> None:
+    """Every kind of hint, with checks of tokens (good, expired) and of passwords (ok, no) beside it."""
+    event, strategy = HINTS[hint]
+    bench.install(row("kept", _names, role=Role.HINT, event=event, strategy=strategy), CHECK, TOKEN_CHECK)
+    with bench.request(code):
+        fakelib.kept("ann")
+        for word in checks.split():
+            (fakelib.check if word in ("ok", "no") else fakelib.logout)(word)
+    assert [(e.event, e.status.value, e.reason and e.reason.value) for e in bench.events] == told
+    assert all(e.inferred for e in bench.events)
+
+
+def test_crash_after_a_right_password_is_nobodys_fault(fakelib: ModuleType, bench: Bench) -> None:
+    """What would have explained a refusal does not explain a server error."""
+    bench.install(row("authenticate", _unverified, event="auth.authenticate", defer=True))
+    for code in (500, 400):
+        with bench.request(code):
+            fakelib.authenticate("ann", "ok")
+    assert [(e.status.value, e.reason) for e in bench.events] == [
+        ("unknown", Reason.BACKEND_ERROR),
+        ("failure", Reason.UNVERIFIED_ACCOUNT),
+    ]
+
+
+def _unverified(call: Call) -> Flow:
+    yield
+    return Facts(subject=call.arg("user"), fallback=Reason.UNVERIFIED_ACCOUNT)
+
+
+def test_wrong_password_is_told_beside_a_good_token(fakelib: ModuleType, bench: Bench) -> None:
+    """A library's own word about the token says nothing about a password typed in the same request."""
+    bench.install(CHECK, row("logout", event="auth.verify", strategy=Strategy.TOKEN))
+    with bench.request(400):
+        fakelib.logout("ann")
+        fakelib.check("no")
+    assert [(e.event, e.status.value) for e in bench.events] == [("auth.verify", "success"), ("auth.authenticate", "failure")]
+
+
+
 @pytest.mark.guarded
 def test_broken_extractor_changes_nothing_and_is_counted(fakelib: ModuleType, bench: Bench) -> None:
     """A fault of ours costs one fact: the result stands, what was seen inside is told."""
