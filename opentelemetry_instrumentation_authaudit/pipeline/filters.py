@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from ..config import Config, RequestAuth
@@ -79,10 +79,11 @@ def _named(event: AuditEvent, strategies: frozenset[str]) -> bool:
     return event.strategy.value in strategies or (event.provider is not None and event.provider.lower() in strategies)
 
 
-def _acts(event: AuditEvent, patterns: Iterable[str]) -> bool:
+def _acts(event: AuditEvent, patterns: tuple[str, ...]) -> bool:
     """Whether a pattern fits the event's action, or the name of an application's own event (`custom.*`)."""
     return _any(patterns, action_of(event)) or (event.event.startswith("custom.") and _any(patterns, event.event))
 
 
-def _any(patterns: Iterable[str], text: str) -> bool:
+@lru_cache(maxsize=1024)
+def _any(patterns: tuple[str, ...], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)

@@ -14,13 +14,12 @@ from ..model import names
 from ..model.catalog import action_of, severity_of
 from ..model.event import AuditEvent, Request, Status
 from ..privacy.client import client_of
+from ..privacy.sanitise import parameter_name
 
 __all__ = ("RecordIds", "attributes", "record_id", "severity")
 
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _OTHER_METHOD = "_OTHER"  # semantic conventions 1.44, http.request.method
-_UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]")
-_NAME_CHARS = 64
 _HOST = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*)(?::\d*)?")
 
 
@@ -33,7 +32,7 @@ def attributes(event: AuditEvent, *, record_id: str, config: Config) -> dict[str
         **dict(_what(event)),
         **dict(_who(event)),
         **(dict(_where(event.request, config)) if event.request is not None else {}),
-        **{f"{names.PARAM_PREFIX}{_param_name(name)}": param.value for name, param in event.params.items()},
+        **{f"{names.PARAM_PREFIX}{parameter_name(name)}": param.value for name, param in event.params.items()},
     }
     return {name: value for name, value in found.items() if not _empty(value)}
 
@@ -93,10 +92,6 @@ def _host(host: str | None) -> str | None:
     """The host without its port (RFC 9110, 7.2); what is no host at all is left out."""
     match = _HOST.fullmatch(host or "")
     return match and (match[1] or match[2])
-
-
-def _param_name(name: str) -> str:
-    return _UNNAMEABLE.sub("_", str(name)[:_NAME_CHARS])
 
 
 def _empty(value: Any) -> bool:

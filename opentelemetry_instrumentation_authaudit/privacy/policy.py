@@ -18,7 +18,7 @@ from .forwarded import rebuild_forwarded, rebuild_list
 from .identity import IdentityRules
 from .pseudonyms import Keyring
 from .redaction import MASK, scrub, scrub_identifier, scrub_path, scrub_text, secret_name
-from .sanitise import CUT, MAX_ATTRIBUTES, MAX_CHARS, SCANNED_CHARS, cap, clean, plain, render
+from .sanitise import CUT, MAX_ATTRIBUTES, MAX_CHARS, SCANNED_CHARS, cap, clean, parameter_name, plain, render
 
 __all__ = ("Policy", "minimal")
 
@@ -26,8 +26,8 @@ _CHAIN_ATTRIBUTES = 4  # stream, number, previous hash, end: added behind the po
 _LIMIT = MAX_ATTRIBUTES - _CHAIN_ATTRIBUTES - len((names.REDACTED, names.TRUNCATED))
 _SHORTEST_ECHO = 8  # characters: a shorter user name may be a common word
 
-_PUBLIC_PARAMS: Final = frozenset({"client_id"})
-"""May look random and are no secrets (RFC 6749, 2.2)."""
+_PUBLIC_PARAMS: Final = frozenset({"client_id", "scope"})
+"""May look like secrets (`0123abcd...`, `token:read`) and are none (RFC 6749, 2.2 and 3.3)."""
 
 _OURS: Final = frozenset({
     names.RECORD_ID, names.LOG, names.STRATEGY, names.OUTCOME, names.REASON, names.INFERRED, names.ATTEMPTS, names.REPEATS,
@@ -50,6 +50,8 @@ class _Record:
 
     event: AuditEvent
     identity_mode: IdentityPrivacy
+    sensitive: frozenset[str]
+    """Parameters that their extractor declared so."""
     redacted: set[str] = field(default_factory=set)
     truncated: set[str] = field(default_factory=set)
 
@@ -102,7 +104,8 @@ class Policy:
 
         A hostile value costs its own attribute, which is then named in `audit.redacted`.
         """
-        record = _Record(event, self.identities.mode_for(event))
+        declared = (parameter_name(name) for name, param in event.params.items() if param.sensitive)
+        record = _Record(event, self.identities.mode_for(event), frozenset(declared))
         kept: dict[str, str] = {}
         for name, value in attributes.items():
             text = value if name in _OURS and type(value) is str else self._treated(_Field(name, value, record))
@@ -150,10 +153,9 @@ def _param(policy: Policy, item: _Field) -> str | None:
     name = item.name.removeprefix(names.PARAM_PREFIX)
     if name in policy.include_fields:
         return render(plain(item.value))
-    declared = item.record.event.params.get(name)
-    if declared is not None and declared.sensitive:
+    if name in item.record.sensitive:
         return None
-    if secret_name(name):
+    if secret_name(name) and type(item.value) is not bool:
         item.removed.add("key")
         return None
     if name in _PUBLIC_PARAMS:

@@ -42,7 +42,8 @@ _MAX_NESTING = 3
 
 _PAIR_NAME = re.compile(r"([\w.%\[\]-]{1,64})[\"'\]]{0,2}\s{0,8}[=:]\s{0,8}")
 _PAIR_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|'[^']*(?:'|$)|[^&;,]*", re.DOTALL)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'<>]+")
+_XML_NAME = re.compile(r"<\s{0,8}(?:\w{1,32}:)?(\w{1,64})")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'<>()]+")
 _QUERY = re.compile(r"[?#;].*", re.DOTALL)
 
 
@@ -62,7 +63,7 @@ def scrub(value: Plain, removed: set[str], nesting: int = 0) -> Plain:
     if isinstance(value, str):
         return scrub_text(value, removed, nesting)
     if isinstance(value, list):
-        return [scrub(item, removed, nesting) for item in value]
+        return _scrub_list(value, removed, nesting)
     if isinstance(value, dict):
         return {scrub_text(name, removed, nesting): _field(name, item, removed, nesting) for name, item in value.items()}
     return _masked(removed, "card") if isinstance(value, int) and mask_opaque(str(value), MASK, set()) == MASK else value
@@ -79,9 +80,11 @@ def scrub_text(text: str, removed: set[str], nesting: int = 0) -> str:
         return text if scrubbed == parsed else render(scrubbed)
     if "%" in text and (decoded := unquote(text)) != text and scrub_text(decoded, removed, nesting + 1) != decoded:
         return MASK
+    if _secret_element(text):
+        return _masked(removed, "key")
     text = _URL.sub(lambda match: _scrub_url(match[0], removed), text)
     if text.startswith("/"):
-        return scrub_path(text, removed)
+        text = scrub_path(text, removed)
     text = mask_opaque(mask_credentials(text, MASK, removed), MASK, removed)
     return _scrub_pairs(text, removed) if "=" in text or ":" in text else text
 
@@ -139,7 +142,22 @@ def _masked(removed: set[str], rule: str) -> str:
 
 
 def _field(name: str, value: Plain, removed: set[str], nesting: int) -> Plain:
-    return _masked(removed, "key") if secret_name(name[:_NAME_CHARS]) else scrub(value, removed, nesting)
+    """The value of a named field; a bool says nothing about the secret it is named after (`usable_password`)."""
+    if secret_name(name[:_NAME_CHARS]) and not isinstance(value, bool):
+        return _masked(removed, "key")
+    return scrub(value, removed, nesting)
+
+
+def _scrub_list(items: list[Plain], removed: set[str], nesting: int) -> list[Plain]:
+    """The items; of a pair whose first is a secret's name (`("authorization", "Basic ...")`) only that."""
+    if len(items) == len(("name", "value")) and isinstance(items[0], str):
+        return [scrub(items[0], removed, nesting), _field(items[0], items[1], removed, nesting)]
+    return [scrub(item, removed, nesting) for item in items]
+
+
+def _secret_element(text: str) -> bool:
+    """Whether an XML element in *text* is named like a secret (SAML's `Assertion`, SOAP's `Password`)."""
+    return "<" in text and any(map(secret_name, _XML_NAME.findall(text)))
 
 
 def _json(text: str) -> Any:

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-__all__ = ("CUT", "MAX_ATTRIBUTES", "MAX_CHARS", "SCANNED_CHARS", "Plain", "cap", "clean", "plain", "render")
+__all__ = ("CUT", "MAX_ATTRIBUTES", "MAX_CHARS", "SCANNED_CHARS", "Plain", "cap", "clean", "parameter_name", "plain", "render")
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 """What JSON can say."""
@@ -42,6 +42,7 @@ _INT64 = (-(2**63), 2**63 - 1)
 # Control characters (a terminal obeys them, PostgreSQL refuses NUL), lone surrogates (no UTF-8), and overrides of the direction
 # of writing, which make one name look like another.
 _UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]")
 _REPLACEMENT = "\ufffd"
 
 
@@ -61,6 +62,11 @@ def plain(value: Any) -> Plain:
     May raise what a container of the application raises when it is iterated over.
     """
     return _Walk().visit(value, 0)
+
+
+def parameter_name(name: Any) -> str:
+    """The last part of a parameter's attribute name: applications name the parameters of their own events as they like."""
+    return _UNNAMEABLE.sub("_", render(plain(name))[:_NAME_CHARS]) or "_"
 
 
 def render(value: Plain) -> str:

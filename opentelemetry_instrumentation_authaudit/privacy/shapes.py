@@ -11,7 +11,10 @@ __all__ = ("looks_random", "mask_credentials", "mask_opaque")
 _Shape: TypeAlias = "tuple[str, re.Pattern[str], Callable[[str], bool]]"
 
 _MANY_DIGITS = 5
+_SHORTEST = 24  # characters: 144 bits in base64
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_PART = r"[A-Za-z0-9_+/=-]{2,}"
+_JOINED = rf"(?<![A-Za-z0-9_+/=-]){_PART}(?:[.:~]{_PART})+"
 _RUN = r"(?<![A-Za-z0-9_+/=-])[A-Za-z0-9_+/=-]{%d,}"
 
 
@@ -29,7 +32,14 @@ def _always(_text: str) -> bool:
 
 
 def _generated(text: str) -> bool:
-    return looks_random(text) and not _UUID.fullmatch(text)
+    """Whether *text* is long and random; UUIDs, which are ids, do not count."""
+    rest = _UUID.sub("", text)
+    return len(rest) >= _SHORTEST and looks_random(rest)
+
+
+def _signed(text: str) -> bool:
+    """Whether a payload, a time and a signature are joined: itsdangerous, django.core.signing, PASETO, macaroons."""
+    return any(map(_generated, re.split("[.:~]", text)))
 
 
 def _card(text: str) -> bool:
@@ -47,9 +57,10 @@ _CREDENTIALS: tuple[_Shape, ...] = (
     ("bearer", re.compile(_AUTHORIZATION), _always),
 )
 _OPAQUE: tuple[_Shape, ...] = (
-    ("card", re.compile(r"(?<![\w.])[2-6](?:[ -]?[0-9]){12,18}(?![\w.])"), _card),
+    ("card", re.compile(r"(?<![0-9.])[2-6](?:[ -]?[0-9]){12,18}(?![0-9.])"), _card),
     ("hex", re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32,}(?![0-9A-Za-z])"), _always),
-    ("base64", re.compile(_RUN % 24), _generated),
+    ("signed", re.compile(_JOINED), _signed),
+    ("base64", re.compile(_RUN % _SHORTEST), _generated),
     ("base64", re.compile(_RUN % 64), _always),
 )
 _CREDENTIAL_HINT = re.compile(r"-----BEGIN|eyJ|bearer|basic|negotiate|ntlm|digest|apikey", re.IGNORECASE)

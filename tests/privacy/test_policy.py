@@ -123,6 +123,15 @@ def test_include_fields_lifts_the_identity_it_carried(
     assert recorded == identity or (identity == "hashed:" and recorded is not None and recorded.startswith(identity))
 
 
+def test_a_sensitive_parameter_stays_so_under_any_name(configured: Configured) -> None:
+    """Its name may have to be changed to be an attribute's; its flag goes with it."""
+    event = replace(EVENT, params={"e mail": Param("bob@example.com", sensitive=True), "usable_password": Param(value=False)})
+    kept = applied(configured, event)
+    assert "bob" not in str(kept)
+    assert kept["audit.params.usable_password"] == "false"
+    assert names.REDACTED not in kept
+
+
 def test_an_included_secret_is_recorded(configured: Configured) -> None:
     """The operator said so by name, and was warned at start."""
     kept = applied(configured, include_fields="password")

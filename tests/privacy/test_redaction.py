@@ -103,6 +103,11 @@ def test_an_ordinary_name_is_not_secret(name: str) -> None:
         f"https://ann:{CANARY.replace(' ', '-')}@app.example/",
         f"see https://app.example/reset/{CANARY.replace(' ', '-')}/ now",
         f"/login?next={CANARY}",
+        f"/login password={CANARY}",
+        ["authorization", CANARY],
+        [[b"authorization", CANARY.encode()], ("x-api-key", CANARY)],
+        f"<soap:Body><wsse:Password>{CANARY}</wsse:Password></soap:Body>",
+        f"<saml:Assertion ID='1'>{CANARY}</saml:Assertion>",
         f"Cookie: a={CANARY}; sessionid={CANARY}",
     ],
     ids=lambda value: str(value)[:40],
@@ -147,6 +152,11 @@ def test_what_was_removed_is_named_by_its_rule() -> None:
 def test_harmless_values_stay_as_they_are(value: Any) -> None:
     """The gate changes nothing that holds no secret, not even the blanks of a JSON text."""
     assert scrubbed(value) == (render(plain(value)), set())
+
+
+def test_a_bool_under_a_secret_name_stays() -> None:
+    """`usable_password` says whether there is one, which is what an auditor asks."""
+    assert scrubbed({"usable_password": False}) == ('{"usable_password":false}', set())
 
 
 def test_the_keys_of_a_mapping_are_looked_at_too() -> None:
