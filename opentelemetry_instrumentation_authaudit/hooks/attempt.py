@@ -81,10 +81,15 @@ class Attempt:
         family = other.family
         return (
             other.hook.role is Role.EVIDENCE
-            or (family is self.family and family is not Family.CUSTOM)
+            or self.same_as(other)
             or family in ABSORBED.get(self.family, ())
             or family in self.hook.absorbs
         )
+
+    def same_as(self, other: Attempt) -> bool:
+        """Whether both are of one family; an account may be disabled and renamed at once, and custom events stand for themselves."""
+        family = self.family
+        return family is other.family and family is not Family.CUSTOM and (family is not Family.ACCOUNT or self.event == other.event)
 
     def absorb(self, other: Attempt) -> None:
         """Keep our own action and outcome; learn from *other* what we lack."""
@@ -142,5 +147,7 @@ class Attempt:
         """The reason a record prints; None for a success."""
         if self.status is Status.SUCCESS:
             return None
-        known = self.reason or self.noted or self.learnt or self.fallback
-        return known or (Reason.UNKNOWN if self.status is Status.FAILURE else None)
+        found = self.noted or self.learnt
+        if self.status is Status.UNKNOWN:  # it broke off: what had failed before is not why
+            return self.reason or self.fallback or found
+        return self.reason or found or self.fallback or Reason.UNKNOWN

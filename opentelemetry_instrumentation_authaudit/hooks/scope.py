@@ -110,7 +110,7 @@ class RequestScope:
         for earlier in reversed(self.done):
             if earlier.status is not Status.SUCCESS or earlier.subject != attempt.subject:
                 continue
-            if earlier.family is attempt.family and earlier.family is not Family.CUSTOM:
+            if earlier.same_as(attempt):
                 return True
             if earlier.family is _OPPOSITE.get(attempt.family):
                 return False
@@ -151,6 +151,7 @@ class RequestScope:
     @staticmethod
     def _judge(attempt: Attempt, status_code: int | None, error: BaseException | None) -> None:
         """Right credentials, no session: the request may have been refused after all, or have broken off."""
+        attempt.noted = attempt.learnt = attempt.error_type = None  # what failed on the way to a success is not why
         if error is not None:
             attempt.end_by(error)
         elif status_code is not None and status_code >= _SERVER_ERROR:
