@@ -101,6 +101,7 @@ def test_an_ordinary_name_is_not_secret(name: str) -> None:
         f"https://app.example/login?x={quote(CANARY)}",
         f"https://app.example/login#{CANARY.replace(' ', '-')}",
         f"https://ann:{CANARY.replace(' ', '-')}@app.example/",
+        f"http://[{CANARY.replace(' ', '-')}/",
         f"see https://app.example/reset/{CANARY.replace(' ', '-')}/ now",
         f"/login?next={CANARY}",
         f"/login password={CANARY}",
