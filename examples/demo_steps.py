@@ -215,7 +215,7 @@ FASTAPI: Final = (
         "sign in, wrong password",
         lambda c: _token_login(c, WRONG),
         400,
-        (Record("auth.sign_in", "failure", "wrong_password", identity=_ANN),),
+        (Record("auth.authenticate", "failure", "wrong_password", "{ann}", _ANN),),
     ),
     Step("sign in", _token_login, 200, (Record("auth.sign_in", "success", subject="{ann}", identity=_ANN),)),
     Step("use the token", _me, 200),

@@ -50,6 +50,7 @@ OUTSIDE: Final = {
     "grpc": {"pipeline"},
     "requests": {"pipeline"},
     "yaml": {"config"},
+    "typing_extensions": {"instrumentor"},
     "opentelemetry": {"hooks", "pipeline", "audit", "instrumentor", "guard", "config", "cli", "testing"},
     "opentelemetry.sdk": {"pipeline", "testing"},
     "opentelemetry.exporter": {"pipeline", "testing"},
