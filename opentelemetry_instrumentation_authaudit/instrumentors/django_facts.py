@@ -6,7 +6,7 @@ Nothing here loads a user or a session that Django has not loaded already, and n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -134,11 +134,10 @@ def identity(credentials: Mapping[str, Any]) -> str | None:
     from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it, else this would not run
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
 
-    try:
-        names = (get_user_model().USERNAME_FIELD, *_IDENTITIES)
-    except ImproperlyConfigured:  # no user model, only backends
-        names = _IDENTITIES
-    return next((value for value in map(credentials.get, names) if isinstance(value, str)), None)
+    names: tuple[Any, ...] = _IDENTITIES
+    with suppress(ImproperlyConfigured):  # no user model, only backends
+        names = (get_user_model().USERNAME_FIELD, *names)
+    return next((credentials[name] for name in names if isinstance(credentials.get(name), str)), None)
 
 
 def mechanism(credentials: Mapping[str, Any]) -> tuple[Strategy | None, str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-TEMPLATES = {"form.html": "{{ form }}", "mail.txt": "{{ uid }}/{{ token }}", "subject.txt": "reset"}
+TEMPLATES = {"form.html": "{{ form.as_p }}", "mail.txt": "{{ uid }}/{{ token }}", "subject.txt": "reset"}
 PASSWORD = "right-9fX!"
 LONG_ENOUGH = "django.contrib.auth.password_validation.MinimumLengthValidator"
 
@@ -89,7 +89,7 @@ def populate() -> None:
     ContentType.objects.clear_cache()
     call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
     mail.outbox = []
-    users = get_user_model().objects
+    users: Any = get_user_model().objects
     users.create_user("ann", "ann@example.org", PASSWORD)
     users.create_user("bob", "bob@example.org", PASSWORD, is_active=False)
     users.create_superuser("root", "root@example.org", PASSWORD)
@@ -111,8 +111,8 @@ def member_model() -> Any:
             return member
 
     class Member(AbstractBaseUser):
-        id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-        email = models.EmailField(unique=True)
+        id: Any = models.UUIDField(primary_key=True, default=uuid.uuid4)
+        email: Any = models.EmailField(unique=True)
         objects = MemberManager()
         USERNAME_FIELD = "email"
 
@@ -123,7 +123,7 @@ def member_model() -> Any:
             self.email = self.email.lower()
             super().save(*args, **kwargs)
 
-        def check_password(self, raw_password: str) -> bool:
+        def check_password(self, raw_password: Any) -> bool:
             return super().check_password(raw_password.strip())
 
     with connection.schema_editor() as editor:

@@ -36,18 +36,19 @@ def crash_after_login(request: HttpRequest) -> HttpResponse:
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
-    form = UserCreationForm(request.POST)
+    form: Any = UserCreationForm(request.POST)
     if form.is_valid():
         login(request, form.save(), backend=BACKEND)
         return HttpResponse("welcome")
     return HttpResponse(form.errors.as_json())
 
 
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: Any) -> HttpResponse:
     """An endpoint that creates accounts, without a form; not for users without rights."""
     if request.user.is_authenticated and not request.user.is_staff:
         return HttpResponse(status=403)
-    get_user_model().objects.create_user(request.POST["username"], password=request.POST.get("password"))
+    users: Any = get_user_model().objects
+    users.create_user(request.POST["username"], password=request.POST.get("password"))
     return HttpResponse("created")
 
 
@@ -61,7 +62,7 @@ def new_password(request: HttpRequest) -> HttpResponse:
     return HttpResponse("set")
 
 
-def first_password(request: HttpRequest) -> HttpResponse:
+def first_password(request: Any) -> HttpResponse:
     """Somebody who signed up through a provider sets a first password."""
     form = SetPasswordForm(request.user, request.POST)
     form.is_valid()
@@ -73,7 +74,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(request.user.check_password(request.POST["password"])))
 
 
-def leave(request: HttpRequest) -> HttpResponse:
+def leave(request: Any) -> HttpResponse:
     """Signs out although the sessions cannot be reached any more."""
 
     def unreachable() -> None:

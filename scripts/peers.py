@@ -1,0 +1,244 @@
+"""The libraries' own tests, run without us and with us: no outcome may differ, and our guard may have swallowed nothing.
+
+    python scripts/peers.py            every library below
+    python scripts/peers.py django     one of them
+
+The tests come from the source distribution of the very version installed here, fetched once through pip into `.cache/peers`. The
+second run watches everything from before the first import of the library, as `opentelemetry-instrument` does. Exit code 1 on any
+difference, 3 where tests could not be run at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+CACHE: Final = ROOT / ".cache" / "peers"
+INSIDE: Final = "--inside"
+"""First argument of the process that runs the tests."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library whose tests we run. In `arguments`, `{report}` is the file that the runner may write its own report to."""
+
+    name: str
+    distribution: str
+    start: str
+    """Script below `folder`, or a module (`pytest`)."""
+    arguments: tuple[str, ...]
+    folder: str = "."
+    """Where the tests run, seen from the top of the source distribution."""
+    results: Callable[[Path, dict[str, str]], dict[str, str]] = lambda _report, by_unittest: by_unittest
+    """Outcome of each test, from the runner's own report or from what `unittest` was heard to say."""
+
+
+def junit(report: Path, _by_unittest: dict[str, str]) -> dict[str, str]:
+    """Outcomes in the report of `pytest --junit-xml`."""
+    results = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- pytest wrote it a moment ago
+        told = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        results[f"{case.get('classname')}.{case.get('name')}"] = told[0] if told else "success"
+    return results
+
+
+PEERS: Final = (
+    Peer(
+        "django",
+        "Django",
+        "runtests.py",
+        ("auth_tests", "async", "handlers", "middleware", "sessions_tests", "signals", "--parallel=1", "--noinput"),
+        "tests",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run told."""
+
+    seconds: float
+    results: dict[str, str]
+    records: dict[str, int] = field(default_factory=dict)
+    """Number of records by event and status."""
+    swallowed: dict[str, int] = field(default_factory=dict)
+    """Number of exceptions by place in the guard."""
+
+    @classmethod
+    def of(cls, peer: Peer, source: Path, *, watched: bool) -> Run:
+        """Run the tests of *peer* in a process of their own."""
+        mode = "watched" if watched else "plain"
+        ours, theirs, output = (source.parent / f"{mode}.{kind}" for kind in ("json", "xml", "txt"))
+        for old in (ours, theirs):
+            old.unlink(missing_ok=True)
+        arguments = [argument.format(report=theirs) for argument in peer.arguments]
+        command = [sys.executable, str(Path(__file__).resolve()), INSIDE, mode, str(ours), peer.start, *arguments]
+        begun = time.monotonic()
+        with output.open("wb") as file:
+            subprocess.run(command, cwd=source / peer.folder, stdout=file, stderr=subprocess.STDOUT, check=False)
+        told = json.loads(ours.read_text()) if ours.exists() else {}
+        results = peer.results(theirs, told.pop("results", {})) if told else {}
+        if not results:
+            give_up(f"The tests of {peer.name} did not run; see {output}.")
+        return cls(time.monotonic() - begun, results, **told)
+
+
+def fetch(peer: Peer) -> Path:
+    """The unpacked source distribution of the installed version of *peer*."""
+    version = metadata.version(peer.distribution)
+    place = CACHE / f"{peer.name}-{version}"
+    if not (place / "source").is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(place), f"{peer.distribution}=={version}"]
+        if subprocess.run([*pip, *wanted], check=False).returncode:
+            give_up(f"pip could not fetch the source distribution of {peer.distribution} {version}.")
+        unpack(next(place.glob("*.tar.gz")), place)
+    return place / "source"
+
+
+def unpack(archive: Path, place: Path) -> None:
+    """Unpack *archive* to `source` below *place*, in one step, so that a broken attempt is begun anew."""
+    with tempfile.TemporaryDirectory(dir=place) as aside:
+        shutil.unpack_archive(archive, aside, filter="data")
+        (top,) = Path(aside).iterdir()
+        top.rename(place / "source")
+
+
+def differences(plain: Run, watched: Run) -> Iterator[str]:
+    """Every test whose outcome is not the same in both runs."""
+    for test in sorted({*plain.results, *watched.results}):
+        before, after = plain.results.get(test, "absent"), watched.results.get(test, "absent")
+        if before != after:
+            yield f"{test}: {before} without us, {after} with us"
+
+
+def compare(peer: Peer) -> bool:
+    """Run *peer* both ways and print what came of it; whether nothing differs and nothing was swallowed."""
+    source = fetch(peer)
+    print(f"{peer.name} {metadata.version(peer.distribution)}: its tests without us ...", flush=True)
+    plain = Run.of(peer, source, watched=False)
+    print(f"  {plain.seconds:.0f} s; and with us ...", flush=True)
+    watched = Run.of(peer, source, watched=True)
+    different = list(differences(plain, watched))
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(watched.results.values()).items()))
+    print(f"  {watched.seconds:.0f} s; {len(watched.results)} tests ({outcomes}), {len(different)} differences")
+    for line in different:
+        print(f"    {line}")
+    for title, counts in (("records", watched.records), ("swallowed", watched.swallowed)):
+        print(f"  {title}: {sum(counts.values())}")
+        for name, count in sorted(counts.items()):
+            print(f"    {count:6} {name}")
+    return not different and not watched.swallowed
+
+
+def give_up(message: str) -> NoReturn:
+    """Say why there is nothing to compare, and end."""
+    print(message, file=sys.stderr)
+    raise SystemExit(3)
+
+
+class Tally:
+    """A sink that counts."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Part of the sink."""
+
+    def admit(self, event: str) -> None:
+        """Part of the sink."""
+
+    def __call__(self, event: Any) -> str:
+        """Count *event*."""
+        self.counts[f"{event.event} {event.status.value}"] += 1
+        return "counted"
+
+
+def hear_unittest(results: dict[str, str]) -> None:
+    """Note the outcome of every test that `unittest` runs in this process, whatever prints them."""
+
+    def listen(method: str, outcome: str) -> None:
+        theirs = getattr(unittest.TestResult, method)
+
+        def hear(result: unittest.TestResult, test: Any, *more: Any) -> None:
+            results.setdefault(test.id(), outcome)
+            theirs(result, test, *more)
+
+        setattr(unittest.TestResult, method, hear)
+
+    listen("addSuccess", "success")
+    listen("addFailure", "failure")
+    listen("addError", "error")
+    listen("addSkip", "skipped")
+    listen("addExpectedFailure", "expected failure")
+    listen("addUnexpectedSuccess", "unexpected success")
+    theirs = unittest.TestResult.addSubTest
+
+    def hear_subtest(result: unittest.TestResult, test: Any, subtest: Any, error: Any) -> None:
+        if error is not None:
+            results.setdefault(test.id(), "failure" if issubclass(error[0], test.failureException) else "error")
+        theirs(result, test, subtest, error)
+
+    unittest.TestResult.addSubTest = hear_subtest  # type: ignore[assignment, method-assign]
+
+
+def inside(mode: str, report: str, start: str, *arguments: str) -> None:
+    """Run the tests in this process and write down what was heard."""
+    results: dict[str, str] = {}
+    tally = Tally()
+    swallowed: Counter[str] = Counter()
+    if mode == "watched":
+        from opentelemetry_instrumentation_authaudit import guard  # noqa: PLC0415 -- the plain run must not even import us
+        from opentelemetry_instrumentation_authaudit.hooks.engine import Engine  # noqa: PLC0415
+        from opentelemetry_instrumentation_authaudit.instrumentor import listen  # noqa: PLC0415
+
+        listen(Engine(tally))
+        swallowed = guard.errors
+    hear_unittest(results)
+    sys.argv = [start, *arguments]
+    sys.path[0] = str(Path(start).parent.resolve()) if start.endswith(".py") else ""
+    try:
+        if start.endswith(".py"):
+            runpy.run_path(start, run_name="__main__")
+        else:
+            runpy.run_module(start, run_name="__main__", alter_sys=True)
+    finally:
+        told = {"results": results, "records": tally.counts, "swallowed": swallowed}
+        Path(report).write_text(json.dumps(told), encoding="utf-8")
+
+
+def main() -> int:
+    """Compare the libraries named on the command line, or all."""
+    known = {peer.name: peer for peer in PEERS}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("libraries", nargs="*", metavar="library", help=f"which ones (all: {', '.join(known)})")
+    names = parser.parse_args().libraries or list(known)
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        parser.error(f"no tests are known of {', '.join(unknown)}; there are: {', '.join(known)}")
+    good = [compare(known[name]) for name in names]  # every one, also after a bad one
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [INSIDE]:
+        inside(*sys.argv[2:])
+    else:
+        sys.exit(main())
