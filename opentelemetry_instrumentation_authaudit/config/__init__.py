@@ -1,7 +1,7 @@
 """Every option, once: what it is called, what it may be, what it means. Read once, frozen, and the only reader of the environment."""
 
 from .declarative import DECLARED, Configuration
-from .load import ConfigError, load
+from .load import ConfigError, load, otlp_endpoint
 from .options import OPTIONS, InstrumentOptions, Option, option, options_table
 from .values import (
     Config,
@@ -30,4 +30,5 @@ __all__ = (
     "load",
     "option",
     "options_table",
+    "otlp_endpoint",
 )

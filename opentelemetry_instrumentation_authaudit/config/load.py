@@ -21,7 +21,7 @@ from .options import OPTIONS, PREFIX, Option
 from .values import Config, Exporter
 from .vocabulary import Vocabulary, nearest
 
-__all__ = ("ConfigError", "load")
+__all__ = ("ConfigError", "load", "otlp_endpoint")
 
 _log = logging.getLogger("opentelemetry_instrumentation_authaudit")
 _PROTOCOLS: Final = ("grpc", "http/protobuf", "http/json")
@@ -164,6 +164,13 @@ def _auto_exporter(env: Mapping[str, str]) -> Exporter:
     endpoint = env.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     wanted = env.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none"
     return Exporter.OTLP if endpoint and wanted else Exporter.NONE
+
+
+def otlp_endpoint(protocol: str, environ: Mapping[str, str] | None = None) -> str:
+    """Where the exporters send logs, by the standard variables and their defaults."""
+    env = os.environ if environ is None else environ
+    named = env.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return named or ("http://localhost:4317" if protocol == "grpc" else "http://localhost:4318")
 
 
 def _protocol(env: Mapping[str, str], reader: _Reader) -> str:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import wrapt
+from packaging.specifiers import SpecifierSet
 
 from ..guard import guard, warn
 from .engine import Engine
@@ -25,7 +26,7 @@ from .subclasses import follow_subclasses
 from .watch import Watch
 from .wrapper import ABSENT, Watched, find, watched
 
-__all__ = ("Installation", "Missing")
+__all__ = ("Installation", "Missing", "applies")
 
 _OURS = __name__.partition(".")[0]
 
@@ -81,7 +82,7 @@ class Installation:
             return
         with guard(f"install:{hook.target}"):
             label = library()
-            if hook.versions and not _in_range(label, hook.versions):
+            if not applies(hook, label):
                 return
             why = self._put(hook, label, module)
             if why is None:
@@ -173,7 +174,6 @@ def _then(module: str, arrive: Callable[[ModuleType], None], _trigger: ModuleTyp
         _when_imported(module, arrive)
 
 
-def _in_range(label: str, versions: str) -> bool:
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- only rows with a range pay for it
-
-    return SpecifierSet(versions, prereleases=True).contains(label.rpartition(" ")[2])
+def applies(hook: Hook, label: str) -> bool:
+    """Whether the row is meant for the version in *label* (`flask-login 0.6.3`)."""
+    return not hook.versions or SpecifierSet(hook.versions, prereleases=True).contains(label.rpartition(" ")[2])

@@ -8,6 +8,8 @@ from functools import cached_property
 from importlib import import_module, metadata
 from typing import Final
 
+from packaging.specifiers import SpecifierSet
+
 from ..hooks import Hook
 
 __all__ = ("LIBRARIES", "Library")
@@ -45,6 +47,10 @@ class Library:
             except metadata.PackageNotFoundError:
                 continue
         return None
+
+    def supports(self, version: str) -> bool:
+        """Whether *version* is in the tested range."""
+        return SpecifierSet(self.versions, prereleases=True).contains(version)
 
     @cached_property
     def label(self) -> str:

@@ -1,0 +1,80 @@
+"""The commands, their flags, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+__all__ = ("BAD_ANSWER", "UNFINISHED", "USAGE", "CliError", "main")
+
+BAD_ANSWER: Final = 1
+USAGE: Final = 2
+UNFINISHED: Final = 3
+
+COMMANDS: Final = {
+    "query": "who signed in, from where, how, and who failed to",
+    "tail": "the newest records, and those to come (-f)",
+    "doctor": "is everything watched, written and delivered here?",
+    "init": "write an env file with the options",
+    "schema": "events, actions, strategies, reasons, attributes",
+    "demo": "three real applications and their audit trail (from a checkout)",
+}
+
+_EPILOG = """\
+examples:
+  authaudit query --status failure --since 24h      who failed to sign in since yesterday
+  authaudit query --subject auth.user:42            everything that one account did
+  authaudit query --action 'sign_in_with_*' --ip 203.0.113.0/24 --format json
+  authaudit tail -f                                 watch
+  authaudit doctor                                  check this environment
+
+Each command has its own --help. Exit codes: 0 fine, 1 the answer is bad, 2 used wrongly, 3 could not finish.
+"""
+
+
+class CliError(Exception):
+    """The command cannot go on; the message says what to do. *code* is its exit code."""
+
+    def __init__(self, message: str, code: int = USAGE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="authaudit",
+        description="The audit trail of authentication events: ask it, watch it, check it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name in given[:1]:  # each command brings its imports only when it is the one
+            module = import_module(f".{name}", __package__)
+            sub.description, sub.epilog = module.__doc__, getattr(module, "EPILOG", None)
+            module.add_flags(sub)
+            sub.set_defaults(run=module.run)
+    options = parser.parse_args(given)
+    return _finish(options)
+
+
+def _finish(options: argparse.Namespace) -> int:
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except CliError as error:
+        print(f"authaudit {options.command}: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:  # `authaudit query | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code

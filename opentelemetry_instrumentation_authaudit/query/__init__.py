@@ -1,0 +1,1 @@
+"""Asking: from files back to answers."""
