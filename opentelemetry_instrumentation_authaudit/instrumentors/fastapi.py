@@ -20,9 +20,10 @@ def _form(call: Call) -> Flow:
 
 
 def _basic(call: Call) -> Flow:
+    request = call.arg("request")
     outcome = yield
     if outcome.error is not None:
-        header = call.args[0].headers.get("Authorization") if call.args else None
+        header = request.headers.get("Authorization")
         shown = isinstance(header, str) and header[:6].lower() == "basic "
         return Facts(reason=Reason.INVALID_INPUT) if shown else SKIP
     return SKIP if outcome.result is None else Facts(identity=outcome.result.username)
