@@ -146,10 +146,10 @@ def drive(app: App, client: Client) -> list[str]:
     return wrong
 
 
-def query(env: dict[str, str], *arguments: str) -> str:
+def query(journal: Path, *arguments: str) -> str:
     """What the real command prints."""
-    command = [AUTHAUDIT, "query", *arguments]
-    return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = [AUTHAUDIT, "query", "--store", str(journal), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def compare(app: App, ids: dict[str, str], found: Sequence[dict[str, str]]) -> list[str]:
@@ -196,9 +196,9 @@ def main() -> int:
             faults += drive(app, clients[app.service])
         for _, process in started.values():
             _end(process)
-        env = envs[APPS[0].service]
-        print(query(env), flush=True)
-        trail = [json.loads(line) for line in query(env, "--format", "json").splitlines()]
+        say()
+        print(query(folder / "journal"), flush=True)
+        trail = [json.loads(line) for line in query(folder / "journal", "--format", "json").splitlines()]
         for app in APPS:
             found = [r for r in trail if r["service"] == app.service and not r["event"].startswith("audit.")]
             faults += compare(app, clients[app.service].ids, found)
