@@ -1,14 +1,15 @@
 """The canonical record: one encoding for journal, hash chain and JSON wire.
 
-An OTLP/JSON `logRecord` object (opentelemetry-proto, JSON Protobuf encoding) in the form of RFC 8785: no blanks, keys sorted, strings
-escaped in one way. Every attribute is a string but `audit.sequence.number`. No observed time and no flags: stores drop them,
-and a verifier must be able to rebuild these bytes from what a store kept.
+An OTLP/JSON `logRecord` object (opentelemetry-proto, "JSON Protobuf Encoding") in the form of RFC 8785: no blanks, keys sorted,
+strings escaped in one way. Attributes are sorted by key and strings, only `audit.sequence.number` is an integer. No observed time
+and no flags: stores drop them, and a verifier must be able to rebuild these bytes from what a store kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,80 +18,78 @@ from typing import Any, Final
 
 from ..model import names
 
-__all__ = ("GENESIS", "CanonicalRecord", "decode", "digest", "encode", "line", "split_line")
+__all__ = ("GENESIS", "CanonicalRecord", "decode", "digest", "encode", "number_of")
 
 GENESIS: Final = hashlib.sha256(b"").hexdigest()
 """What the first record of a stream has as the hash of its predecessor."""
 
-_RECORDS: Final = b'"logRecords":['
-_LINE_END: Final = f'],"schemaUrl":"{names.SCHEMA_URL}"}}]}}]}}\n'.encode()
+_NUMBER: Final = re.compile(rb'"%b","value":\{"intValue":"(\d+)"' % re.escape(names.SEQUENCE_NUMBER).encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalRecord:
-    """What a stored record says. *time* is in nanoseconds since the epoch, whole microseconds."""
+    """What a stored record says."""
 
     event: str
     time: int
+    """Nanoseconds since the epoch, whole microseconds."""
     attributes: Mapping[str, str | int] = field(default_factory=dict)
     severity: int | None = None
     trace_id: int = 0
     span_id: int = 0
 
 
-@lru_cache(maxsize=1024)
-def _key(name: str) -> str:
-    return f'{{"key":{encode_basestring(name)},"value":{{"'
-
-
-def _attribute(name: str, value: str | int) -> str:
-    if isinstance(value, int):  # 64-bit integers are decimal strings in Protobuf's JSON
-        return f'{_key(name)}intValue":"{value}"}}}}'
-    return f'{_key(name)}stringValue":{encode_basestring(value)}}}}}'
-
-
 def encode(record: CanonicalRecord) -> bytes:
-    """The canonical bytes. Raises UnicodeEncodeError for a lone surrogate, which sanitising has replaced before."""
+    """The canonical bytes. UnicodeEncodeError for a lone surrogate, which sanitising has replaced before."""
     attributes = ",".join([_attribute(name, value) for name, value in sorted(record.attributes.items())])
-    severity = f',"severityNumber":{record.severity}' if record.severity else ""
-    span = f',"spanId":"{record.span_id:016x}"' if record.span_id else ""
-    trace = f',"traceId":"{record.trace_id:032x}"' if record.trace_id else ""
-    text = f'{{"attributes":[{attributes}],"eventName":{encode_basestring(record.event)}{severity}{span},"timeUnixNano":"{record.time}"{trace}}}'
-    return text.encode()
+    parts = [f'{{"attributes":[{attributes}],"eventName":{encode_basestring(record.event)}']
+    if record.severity:
+        parts.append(f',"severityNumber":{record.severity}')
+    if record.span_id:
+        parts.append(f',"spanId":"{record.span_id:016x}"')
+    parts.append(f',"timeUnixNano":"{record.time}"')
+    if record.trace_id:
+        parts.append(f',"traceId":"{record.trace_id:032x}"')
+    parts.append("}")
+    return "".join(parts).encode()
 
 
-def decode(canonical: bytes | Mapping[str, Any]) -> CanonicalRecord:
-    """The record that *canonical* bytes, or the object parsed from them, stand for. Raises ValueError or KeyError if they are none."""
-    found = json.loads(canonical) if isinstance(canonical, bytes) else canonical
-    attributes: dict[str, str | int] = {}
-    for item in found.get("attributes", ()):
-        kind, value = next(iter(item["value"].items()), ("stringValue", ""))
-        attributes[item["key"]] = int(value) if kind == "intValue" else str(value)
+def decode(canonical: bytes) -> CanonicalRecord:
+    """The record that *canonical* bytes stand for; KeyError, TypeError or ValueError if they are none."""
+    found: dict[str, Any] = json.loads(canonical)
     return CanonicalRecord(
-        event=found.get("eventName", ""),
+        event=found["eventName"],
         time=int(found["timeUnixNano"]),
-        attributes=attributes,
-        severity=found.get("severityNumber") or None,
-        trace_id=int(found.get("traceId") or "0", 16),
-        span_id=int(found.get("spanId") or "0", 16),
+        attributes=dict(map(_named_value, found["attributes"])),
+        severity=found.get("severityNumber"),
+        trace_id=int(found.get("traceId", "0"), 16),
+        span_id=int(found.get("spanId", "0"), 16),
     )
 
 
 def digest(canonical: bytes) -> str:
-    """The hash by which the next record of the stream names this one: SHA-256, hexadecimal."""
+    """The hash by which the next record of the stream names this one: SHA-256, 64 hex digits."""
     return hashlib.sha256(canonical).hexdigest()
 
 
-def line(resource: bytes, scope: bytes, canonical: bytes) -> bytes:
-    """A journal line: a complete OTLP/JSON document with one record, so that any OTLP tool can read the file."""
-    return b'{"resourceLogs":[{"resource":%b,"scopeLogs":[{"scope":%b,%b%b%b' % (resource, scope, _RECORDS, canonical, _LINE_END)
+def number_of(canonical: bytes) -> int:
+    """The record's sequence number, 0 if it has none; without parsing the whole of it."""
+    match = _NUMBER.search(canonical)
+    return int(match[1]) if match else 0
 
 
-def split_line(whole: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """(resource, scope, record) of a line made by `line`; None for a torn or foreign one."""
-    start = whole.find(_RECORDS)  # an unescaped quote cannot stand inside a JSON string, so the first is the real one
-    head, middle = b'{"resourceLogs":[{"resource":', b',"scopeLogs":[{"scope":'
-    if start < 0 or not whole.endswith(_LINE_END) or not whole.startswith(head):
-        return None
-    resource, found, scope = whole[len(head) : start].partition(middle)
-    return (resource, scope.removesuffix(b","), whole[start + len(_RECORDS) : -len(_LINE_END)]) if found else None
+def _attribute(name: str, value: str | int) -> str:
+    if type(value) is str:
+        return f'{_head(name)}stringValue":{encode_basestring(value)}}}}}'
+    return f'{_head(name)}intValue":"{value}"}}}}'  # Protobuf's JSON writes 64-bit integers as decimal strings
+
+
+@lru_cache(maxsize=1024)
+def _head(name: str) -> str:
+    """What stands before a value; the same few dozen names come again and again."""
+    return f'{{"key":{encode_basestring(name)},"value":{{"'
+
+
+def _named_value(attribute: Mapping[str, Any]) -> tuple[str, str | int]:
+    value = attribute["value"]
+    return attribute["key"], int(value["intValue"]) if "intValue" in value else value["stringValue"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ("JournalFile", "cursor_path", "dead_path", "files", "lock_path", "streams")
+__all__ = ("JournalFile", "cursor_path", "dead_path", "files", "lock_path", "locked_streams")
 
 _RECORDS = re.compile(r"(\d{4}-\d{2}-\d{2})\.([0-9a-f]{16})\.(\d{4,12})\.jsonl")
 _LOCK = re.compile(r"([0-9a-f]{16})\.lock")
@@ -46,10 +46,9 @@ def files(folder: Path, stream: str | None = None) -> list[JournalFile]:
     return sorted(file for file in found if file is not None and stream in (None, file.stream))
 
 
-def streams(folder: Path) -> set[str]:
-    """Every stream that has a file of records or a lock in *folder*."""
-    locked = (match[1] for match in map(_LOCK.fullmatch, _names(folder)) if match)
-    return {file.stream for file in files(folder)}.union(locked)
+def locked_streams(folder: Path) -> set[str]:
+    """The streams that have a lock file: their process lives, or died before everything was delivered."""
+    return {match[1] for match in map(_LOCK.fullmatch, _names(folder)) if match}
 
 
 def lock_path(folder: Path, stream: str) -> Path:

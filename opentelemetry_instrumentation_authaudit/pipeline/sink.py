@@ -1,0 +1,230 @@
+"""The pipeline: from an event of the hooks to a record that a killed process does not lose.
+
+It touches no signal. A handler could only set a flag, and then the process would no longer die of SIGTERM as it did before; and
+nothing needs one, since a record is in the journal when the call returns, and what is not delivered yet is delivered by the next
+process or by `authaudit ship`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ..config import Config
+from ..guard import guard
+from ..model.catalog import matches
+from ..model.event import AuditEvent, RecordingRefused, Status
+from .dedup import RequestAuthDedup
+from .filters import recorded
+from .life import Life, Sources
+from .provider import VERSION
+from .stream import CHECKPOINT, LOST, START, STOP, Facts, checkpoint, end, losses
+
+__all__ = ("Pipeline",)
+
+SHUTDOWN_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
+
+_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+class Pipeline:
+    """The sink (`model.event.Sink`) of one configuration. Nothing is opened or begun before the first request or event.
+
+    A forked child begins a new stream, with files, lock, connections and threads of its own, when it has something to tell.
+    """
+
+    _life: Life | None
+    _lock: threading.RLock
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        sources: Sources | None = None,
+        describe: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        """*sources* gives time and ids (fixed ones for tests); *describe* adds to what the lock file tells `authaudit doctor`."""
+        self.emitted = 0
+        """Events that became records."""
+        self.filtered = 0
+        """Events that the options leave out."""
+        self.dropped = 0
+        """Events for which there was no place, or that could not be recorded for another reason."""
+        self._config = config
+        self._sources = sources or Sources()
+        self._describe = describe
+        self._dedup = RequestAuthDedup(self._tell, config.request_auth_dedup, config.trusted_proxies)
+        self._ended = False
+        self._ancestors: list[Life] = []
+        self._begin_process()
+        _pipelines.add(self)
+
+    def begin(self) -> None:
+        """A first request was seen: write `audit.start` if that has not been done."""
+        if self._life is None and not self._config.sdk_disabled:
+            with guard("pipeline.begin"), self._alone() as alone:
+                if alone:
+                    self._living()
+
+    def admit(self, event: str) -> None:
+        """RecordingRefused if the option `strict` names *event*, and there is no place for its record now.
+
+        A place is the journal or, while the disk is full, the memory of a delivery that is at work; `on_full=block` waits for the
+        latter.
+        """
+        if self._config.sdk_disabled or not any(matches(pattern, event) for pattern in self._config.strict):
+            return
+        with guard("pipeline.admit"):
+            if self._living().has_place():
+                return
+        raise RecordingRefused(
+            f"{event} cannot be recorded in the audit journal {self._config.service_dir}, and the option strict says that it "
+            f"must be, so it was refused. Make room on the disk, or make the folder writable for this process."
+        )
+
+    def __call__(self, event: AuditEvent) -> str | None:
+        """Record *event*; its record id once that is kept, None if it was filtered or lost. Never raises."""
+        if self._config.sdk_disabled:
+            return None
+        with guard("pipeline.sink"):
+            return self._dedup(event)
+        return None
+
+    def force_flush(self, timeout_s: float = SHUTDOWN_SECONDS) -> bool:
+        """Force the journal to the disk and deliver everything; whether that was done within *timeout_s* seconds."""
+        life = self._life
+        with guard("pipeline.flush"):
+            return life is None or life.flush(timeout_s)
+        return False
+
+    def shutdown(self, timeout_s: float = SHUTDOWN_SECONDS) -> bool:
+        """End the stream in good order (`audit.stop`), deliver for at most *timeout_s* seconds; whether everything is delivered.
+
+        What is told later (by threads that outlive us) begins a stream that only goes to the journal.
+        """
+        deadline = time.monotonic() + timeout_s
+        with guard("pipeline.shutdown"):
+            self._dedup.shutdown()
+            with self._lock:
+                life, self._life, self._ended = self._life, None, True
+            atexit.unregister(self.shutdown)
+            if life is None:
+                return True
+            life.upkeep.stop()
+            with self._alone():
+                self._report(life, STOP, end)
+            return life.close(max(0.0, deadline - time.monotonic()))
+        return False
+
+    def _tell(self, event: AuditEvent) -> str | None:
+        with guard("pipeline.tell"):
+            if not recorded(event, self._config):
+                self._count("filtered")
+                return None
+            record_id = self._emit(event)
+            self._count("emitted" if record_id is not None else "dropped")
+            return record_id
+        self._count("dropped")
+        return None
+
+    def _emit(self, event: AuditEvent) -> str | None:
+        with self._alone() as alone:
+            if not alone:  # what our own telling does (an exporter that authenticates, a signal handler in the midst of it)
+                return None
+            life = self._living()
+            record_id = life.emit(event)
+            if record_id is None and life.stream.ended:  # shut down by another thread in this moment
+                life = self._living()
+                record_id = life.emit(event)
+            self._look_after(life)
+            return record_id
+
+    def _look_after(self, life: Life) -> None:
+        """What a record may make due."""
+        if life.stream.lost:
+            self._report(life, LOST, losses)
+        if life.stream.unchecked >= self._config.checkpoint_records:
+            self._report(life, CHECKPOINT, checkpoint)
+        life.upkeep.wake()
+
+    def _keep_up(self, life: Life) -> float:
+        """The upkeep's work; after how many seconds it is wanted again."""
+        life.journal.describe(self._facts(life))
+        life.journal.sync()
+        with self._alone():
+            if life.stream.recover() and life.stream.lost:
+                self._report(life, LOST, losses)
+            if life.checkpoint_in() <= 0:
+                self._report(life, CHECKPOINT, checkpoint)
+        life.retire()
+        return RETRY_SECONDS if life.stream.waiting else max(life.checkpoint_in(), RETRY_SECONDS)
+
+    def _living(self) -> Life:
+        """The life of this process, begun if need be."""
+        life = self._life
+        if life is not None:
+            return life
+        with self._lock:
+            if self._life is None:
+                life = Life(self._config, self._sources, self._keep_up, deliver=not self._ended)
+                life.journal.describe(self._facts(life))
+                self._report(life, START, life.begun)
+                life.begin()
+                self._life = life
+                atexit.unregister(self.shutdown)
+                atexit.register(self.shutdown)
+            return self._life
+
+    def _report(self, life: Life, event: str, facts: Facts) -> None:
+        """A record of the audit itself."""
+        now = self._sources.now()
+        life.emit(AuditEvent(event=event, status=Status.SUCCESS, time=now, library=f"authaudit {VERSION}"), facts)
+
+    def _facts(self, life: Life) -> dict[str, Any]:
+        return {**life.facts(), **self._describe()}
+
+    def _count(self, counter: str) -> None:
+        with self._counting:
+            setattr(self, counter, getattr(self, counter) + 1)
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether this thread is not telling something already; until the end of the block it is."""
+        if getattr(self._telling, "now", False):
+            yield False
+            return
+        self._telling.now = True
+        try:
+            yield True
+        finally:
+            self._telling.now = False
+
+    def _begin_process(self) -> None:
+        self._life = None
+        self._lock = threading.RLock()
+        self._counting = threading.Lock()
+        self._telling = threading.local()
+
+    def _forked(self) -> None:
+        """In the child of a fork: everything so far is the parent's, and locks may be held by threads that do not exist here."""
+        life = self._life
+        self._begin_process()
+        if life is not None:
+            self._ancestors.append(life)  # never collected: destroying a parent's gRPC channel hangs
+            with guard("pipeline.fork"):
+                life.forget()
+
+
+def _after_fork() -> None:
+    for pipeline in list(_pipelines):
+        pipeline._forked()  # noqa: SLF001 -- its own module
+
+
+os.register_at_fork(after_in_child=_after_fork)
