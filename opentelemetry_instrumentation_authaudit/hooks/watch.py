@@ -42,7 +42,7 @@ class Watch:
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
         """Start the extractor; None where there is nothing to watch. Raises `RecordingRefused` in strict mode only."""
-        if not self.engine.active:
+        if not self.engine.active or (self.hook.role is Role.NOTE and current_attempt.get() is None):  # nobody to tell it
             return None
         flow, _ = start(self.hook, self.site, self.call(args, kwargs))
         if flow is None:

@@ -218,6 +218,13 @@ def test_note_beats_the_first_failure_inside(fakelib: ModuleType, bench: Bench) 
     assert bench.events.told() == [("auth.authenticate", "unknown", "failure", "ann", "inactive_account")]
 
 
+def test_note_to_nobody_is_not_even_taken(fakelib: ModuleType, bench: Bench) -> None:
+    """Outside any attempt the extractor of a note does not run: its function may be one that every request calls."""
+    bench.install(row("note", broken, event=None, role=Role.NOTE))
+    assert fakelib.note("ann") == fakelib.note("ann")
+    assert bench.events.told() == []
+
+
 def test_carrier_never_overwrites_a_mechanism(fakelib: ModuleType, bench: Bench) -> None:
     """`session` says how a sign-in is carried; the password that won it is the strategy."""
     bench.install(row("authenticate", event="auth.authenticate", strategy=Strategy.SAML, defer=True), LOGIN)
@@ -244,7 +251,9 @@ def test_exception_passes_and_ends_the_attempt(
     with pytest.raises(type(error)) as caught:
         fakelib.raises("ann", error)
     assert caught.value is error
-    assert [(e.status.value, e.reason, e.error_type) for e in bench.events] == [(status, Reason(reason), type(error).__qualname__)]
+    assert [(e.status.value, e.reason, e.error_type) for e in bench.events] == [
+        (status, Reason(reason), type(error).__qualname__)
+    ]
 
 
 def test_hint_concludes_from_the_response(fakelib: ModuleType, bench: Bench) -> None:
@@ -370,7 +379,6 @@ def test_wrong_password_is_told_beside_a_good_token(fakelib: ModuleType, bench: 
         fakelib.logout("ann")
         fakelib.check("no")
     assert [(e.event, e.status.value) for e in bench.events] == [("auth.verify", "success"), ("auth.authenticate", "failure")]
-
 
 
 @pytest.mark.guarded
