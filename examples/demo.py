@@ -78,7 +78,7 @@ def environment(folder: Path, service: str, secret: str) -> dict[str, str]:
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR": str(folder / "journal"),
         "OTEL_PYTHON_AUTHAUDIT_HASH_KEY": secret,
-        "OTEL_PYTHON_AUTHAUDIT_INCLUDE_FIELDS": "email,username",
+        "OTEL_PYTHON_AUTHAUDIT_IDENTITY_PRIVACY_MODE": "none",  # so that the table can be read line by line
     }
 
 
@@ -212,13 +212,13 @@ def report(faults: list[str]) -> int:
     if faults:
         return 1
     count = sum(len(step.records) for app in APPS for step in app.steps)
-    say(f"Every one of the {count} events has exactly one record, and no application knows about it.\n")
+    say(f"Every one of the {count} events has exactly one record.\n")
     say(QUESTIONS)
     return 0
 
 
 QUESTIONS: Final = """\
-Who failed to sign in?            authaudit query --event auth.sign_in --status failure
+Who was refused?                  authaudit query --status failure
 What did this account do?         authaudit query --subject auth.user:2
 All sign-ins with a password      authaudit query --action sign_in_with_password
 What came from this address?      authaudit query --ip 127.0.0.1

@@ -9,7 +9,7 @@ import sys
 
 from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor
 
-AuthAuditInstrumentor().instrument(include_fields=["email"])
+AuthAuditInstrumentor().instrument()
 
 from examples.flask_app import app  # noqa: E402 -- early is best, but after works too
 

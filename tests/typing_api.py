@@ -14,7 +14,7 @@ from opentelemetry_instrumentation_authaudit.testing import AuditTrail
 
 def switch_on() -> None:
     """Options are keyword arguments."""
-    AuthAuditInstrumentor().instrument(include_fields=["email"], ip_privacy_mode="truncate", log_lifetime=30)
+    AuthAuditInstrumentor().instrument(exclude_strategies=["oauth"], ip_privacy_mode="truncate", log_lifetime=30)
     AuthAuditInstrumentor().uninstrument()
 
 
