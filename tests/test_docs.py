@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from opentelemetry_instrumentation_authaudit.model import names
 
 PACKAGE = "opentelemetry_instrumentation_authaudit"
 ROOT = Path(__file__).parents[1]
@@ -48,6 +51,15 @@ def test_the_example_of_a_test_passes(pytester: pytest.Pytester) -> None:
     """Somebody copies the README's test, with the function it is about: it passes."""
     pytester.makepyfile(test_readme="\n".join(block for block in blocks("python") if "check_badge" in block))
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_record_shown_is_a_record() -> None:
+    """A reader builds on the record that the README shows: every key is an attribute's name, or one that `query` adds."""
+    record = json.loads(blocks("json")[0])
+    known = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    added = {"logged_at", "event", "service", "severity", "trace_id", "span_id"}
+    assert {key for key in record if not key.startswith(names.PARAM_PREFIX)} <= known | added
+    assert set(names.MANDATORY) <= set(record)
 
 
 @pytest.mark.parametrize("paper", PAPERS)
