@@ -4,110 +4,114 @@
         client.post("/login", data={"username": "ann", "password": "right"})
         assert audit_trail.one(event="auth.sign_in")["user.id"] == "1"
         audit_trail.assert_no_secret("right")
+
+Records go through the real pipeline, with its redaction, into a journal in a temporary folder, and are read back from there.
+Override the fixture `audit_trail_options` to set options.
 """
 
 from __future__ import annotations
 
+import base64
+import itertools
+import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
-from .hooks.engine import Engine
-from .hooks.install import Installation
+from .config import load
+from .hooks.engine import Engine, activate, deactivate
 from .instrumentor import listen
 from .model import names
-from .model.catalog import Default, action_of, lookup
-from .model.event import AuditEvent, Status
+from .model.event import AuditEvent
+from .pipeline.life import Sources
+from .pipeline.sink import Pipeline
+from .query.reader import Record, Unreadable, files_in, read
 
-__all__ = ("AuditTrail", "audit_trail", "listen_early")
+__all__ = ("AuditTrail", "audit_trail", "audit_trail_options", "listen_early")
 
-_BOOKKEEPING = (names.RECORD_ID, names.LOG, names.SCHEMA, names.CLIENT_PORT, "logged_at")
-_VARYING = {names.FLOW_ID: "flow", names.SESSION_ID: "session", names.TOKEN_ID: "token"}
+_BOOKKEEPING: Final = frozenset({
+    names.RECORD_ID, names.LOG, names.SCHEMA, names.CLIENT_PORT, names.STREAM_ID, names.SEQUENCE_NUMBER, names.PREVIOUS_HASH,
+    "logged_at", "severity", "service", "trace_id", "span_id",
+})  # fmt: skip
+_VARYING: Final = {names.FLOW_ID: "flow", names.SESSION_ID: "session", names.TOKEN_ID: "token"}
+_SHORTEST_HALF: Final = 4  # characters: half of a shorter secret is found anywhere
 
 
 class AuditTrail:
     """What was recorded since the test began."""
 
-    def __init__(self) -> None:
-        self._events: list[AuditEvent] = []
-
-    def begin(self) -> None:
-        """Part of the sink."""
-
-    def admit(self, event: str) -> None:
-        """Part of the sink."""
-
-    def __call__(self, event: AuditEvent) -> str | None:
-        spec = lookup(event.event)
-        if spec is None or spec.default is Default.OFF or (spec.default is Default.FAILURES and event.status is Status.SUCCESS):
-            return None
-        self._events.append(event)
-        return str(len(self._events))
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """*folder* takes the journal; *options* are those of `instrument()`."""
+        ticks = itertools.count(1_767_225_600_000_000_000, 1_000_000_000)  # 2026-01-01T00:00:00Z, and a second for each event
+        numbers = itertools.count(1)
+        self.clock = ticks.__next__
+        self.folder = folder / "journal"
+        self.pipeline = Pipeline(
+            load({}, raises=True, **{"hash_key": "test:audit-trail", "journal_dir": self.folder, **options}),
+            sources=Sources(
+                now=lambda: 1_767_225_600_000_000_000,
+                record_id=lambda: f"00000000-0000-7000-8000-{next(numbers):012d}",
+                stream_id=lambda: "0" * 16,
+            ),
+        )
+        self._told = 0
 
     @property
     def records(self) -> list[dict[str, str]]:
-        """Every record, oldest first, as flat dictionaries: attribute names, and `event`."""
-        return [_flat(event) for event in self._events]
+        """Every record of the application, in the order of recording, as flat dictionaries: attribute names, `event`, `logged_at`."""
+        found = sorted(read(files_in(self.folder), Unreadable()), key=_number)
+        return [record.flat() for record in found if not record.event.startswith("audit.")]
 
     def story(self) -> list[dict[str, str]]:
-        """The records without bookkeeping (ids, times, ports) and with random ids numbered by appearance, to compare as a whole.
-
-        Forgets what it returns: the next call tells what came after.
-        """
+        """The records since the last call, without bookkeeping (ids, times, ports, chain) and with random ids numbered by
+        appearance (`flow-1`): everything that is the same each time, to compare as a whole."""
         numbers: dict[str, dict[str, str]] = {name: {} for name in _VARYING}
-        told = []
-        for record in self.records:
-            plain = {name: value for name, value in record.items() if name not in _BOOKKEEPING}
-            for name, word in _VARYING.items():
-                if name in plain:
-                    plain[name] = numbers[name].setdefault(plain[name], f"{word}-{len(numbers[name]) + 1}")
-            told.append(plain)
-        self._events.clear()
-        return told
+        records = self.records
+        told, self._told = records[self._told :], len(records)
+        return [_plain(record, numbers) for record in told]
 
     def one(self, event: str | None = None, status: str | None = None) -> dict[str, str]:
         """The only record of that event and status; an AssertionError that shows all records if there is not exactly one."""
-        found = [r for r in self.records if event in (None, r["event"]) and status in (None, r[names.OUTCOME])]
-        assert len(found) == 1, f"{len(found)} records of {event or 'any event'} {status or ''} among {self.records}"
+        records = self.records
+        found = [record for record in records if event in {None, record["event"]} and status in {None, record[names.OUTCOME]}]
+        shown = "\n".join(f"  {record['event']} {record[names.OUTCOME]} {record[names.ACTION]}" for record in records) or "  none"
+        assert len(found) == 1, f"{len(found)} records of {event or 'any event'} {status or ''}; recorded were:\n{shown}"
         return found[0]
 
+    def assert_no_secret(self, *secrets: str) -> None:
+        """None of *secrets*, nor half of one, stands in what was recorded: not as it is, URL-, base64-, hex- or JSON-encoded."""
+        stored = b"".join(path.read_bytes() for path in files_in(self.folder))
+        for secret in secrets:
+            for form in _forms(secret):
+                assert form not in stored, f"the audit trail holds a secret, or a half of it, as {form!r}"
 
-def _flat(event: AuditEvent) -> dict[str, str]:
-    flat: dict[str, Any] = {
-        "event": event.event,
-        names.ACTION: action_of(event),
-        names.STRATEGY: event.strategy.value,
-        names.PROVIDER: event.provider,
-        names.OUTCOME: event.status.value,
-        names.REASON: event.reason.value if event.reason else None,
-        names.ERROR_TYPE: event.error_type,
-        names.INFERRED: "true" if event.inferred else None,
-        names.ATTEMPTS: str(event.attempts) if event.attempts > 1 else None,
-        names.SUBJECT: event.subject,
-        names.IDENTITY: event.identity,
-        names.ACTOR_ID: event.actor and event.actor.id,
-        names.ACTOR_TYPE: event.actor and event.actor.type,
-        names.TENANT: event.tenant,
-        names.RESOURCE: event.resource,
-        names.LIBRARY: event.library,
-        names.TOKEN_ID: event.token_id,
-        names.SESSION_ID: event.session_key,
-        **{f"{names.PARAM_PREFIX}{k}": str(p.value) for k, p in event.params.items() if not p.sensitive},
-    }
-    if event.request is not None:
-        request = event.request
-        flat |= {
-            names.CLIENT_ADDRESS: request.peer,
-            names.PEER_ADDRESS: request.peer,
-            names.METHOD: request.method,
-            names.SERVER_ADDRESS: request.host,
-            names.ROUTE: request.route,
-            names.PATH: None if request.route else request.path,
-            names.USER_AGENT: request.user_agent,
-            names.FLOW_ID: request.flow_id,
-        }
-    return {name: value for name, value in flat.items() if value is not None}
+
+def _number(record: Record) -> int:
+    return int(record.attributes[names.SEQUENCE_NUMBER])
+
+
+def _plain(record: dict[str, str], numbers: dict[str, dict[str, str]]) -> dict[str, str]:
+    plain = {name: value for name, value in record.items() if name not in _BOOKKEEPING}
+    if plain.get(names.CLIENT_SOURCE) == "peer":  # the usual case
+        del plain[names.CLIENT_SOURCE]
+    for name, word in _VARYING.items():
+        if name in plain:
+            plain[name] = numbers[name].setdefault(plain[name], f"{word}-{len(numbers[name]) + 1}")
+    return plain
+
+
+def _forms(secret: str) -> set[bytes]:
+    half = len(secret) // 2
+    parts = {secret, *({secret[:half], secret[half:]} if half >= _SHORTEST_HALF else ())}
+    forms: set[bytes] = set()
+    for part in parts:
+        raw = part.encode()
+        forms |= {raw, quote(part, safe="").encode(), raw.hex().encode(), json.dumps(part)[1:-1].encode()}
+        forms |= {base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw).rstrip(b"=")}
+    return forms
 
 
 class _Silent:
@@ -126,24 +130,35 @@ _standing: Engine | None = None
 
 def listen_early() -> None:
     """Install every row now, before the libraries are imported, for the whole test run; trails then only listen in."""
-    global _standing  # noqa: PLW0603 -- one per process, like the patches themselves
+    global _standing  # noqa: PLW0603 -- one for a process, like the patches themselves
     if _standing is None:
         _standing = Engine(_Silent())
         listen(_standing)
 
 
 @pytest.fixture
-def audit_trail() -> Iterator[AuditTrail]:
+def audit_trail_options() -> dict[str, Any]:
+    """Options of the trail, as keywords of `instrument()`; override it to change them."""
+    return {}
+
+
+@pytest.fixture
+def audit_trail(tmp_path: Path, audit_trail_options: dict[str, Any]) -> Iterator[AuditTrail]:
     """The records of this test; the libraries are watched while it runs."""
-    trail = AuditTrail()
-    if _standing is not None:
-        _standing.sink = trail
-        yield trail
-        _standing.sink = _Silent()
-        return
-    installation: Installation = listen(Engine(trail))
+    trail = AuditTrail(tmp_path / "audit", **audit_trail_options)
+    installation = None
+    engine = _standing
+    if engine is None:
+        engine = Engine(trail.pipeline)
+        installation = listen(engine)
+    engine.sink, engine.clock = trail.pipeline, trail.clock
+    activate(engine)
     yield trail
-    installation.remove()
+    deactivate(engine)
+    engine.sink = _Silent()
+    if installation is not None:
+        installation.remove()
+    trail.pipeline.shutdown()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

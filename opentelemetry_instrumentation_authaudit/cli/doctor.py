@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -144,7 +144,7 @@ def probe(name: str) -> None:
 def _journal(config: Config) -> Iterator[Finding]:
     folder = config.service_dir
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    writable = os.access(existing, os.W_OK | os.X_OK)
+    writable = _writable(existing)
     yield Finding("journal", ok=writable, says=f"{folder}: {'writable' if writable else f'{existing} is not writable for this user'}")
     kept = "for ever" if config.log_lifetime is None else f"for {config.log_lifetime} days"
     yield Finding("journal", ok=None, says=f"records are kept {kept}, fsync {config.fsync.value}")
@@ -158,6 +158,15 @@ def _delivery(config: Config) -> Iterator[Finding]:
     endpoint = otlp_endpoint(config.otlp_protocol)
     why = _unreachable(endpoint)
     yield Finding("delivery", ok=why is None, says=f"{endpoint} ({config.otlp_protocol}): {why or 'reachable'}")
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a file can really be made there: permission bits say nothing to root, nor about a read-only disk."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _places(count: int) -> str:

@@ -54,8 +54,10 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise CliError(f"{options.output} cannot be written: {error.strerror}") from None
     print(f"wrote {options.output}; next, start the application with it:\n", file=sys.stderr)
-    print(f"  set -a; . {shlex.quote(str(options.output.absolute()))}; set +a\n  opentelemetry-instrument python manage.py runserver")
-    print("\nthen: authaudit doctor, authaudit query. Every option: README, \"Options\".", file=sys.stderr)
+    print(
+        f"  set -a; . {shlex.quote(str(options.output.absolute()))}; set +a\n  opentelemetry-instrument python manage.py runserver"
+    )
+    print('\nthen: authaudit doctor, authaudit query. Every option: README, "Options".', file=sys.stderr)
     return 0
 
 

@@ -54,7 +54,9 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="from this time on")
     parser.add_argument("--until", metavar="TIME", help="up to this time; a date means its end")
     parser.add_argument("--store", type=Path, metavar="PATH", help="a journal folder or file (all default places, if not given)")
-    parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="text: a table; json: one object a line")
+    parser.add_argument(
+        "--format", choices=("text", "json", "csv"), default="text", help="text: a table; json: one object a line"
+    )
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     if options.last is not None:
         records = iter(deque(records, maxlen=max(options.last, 0)))
     count = 0
-    for count, line in enumerate(lines_of(records, options.format), 1):  # noqa: B007 -- the count is told below
+    for count, line in enumerate(lines_of(records, options.format), 1):
         print(line)
     if not count:
         print("no records match" if files else _nothing_there(), file=sys.stderr)
@@ -122,7 +124,7 @@ def _chosen(records: Iterable[Record], filters: Filters) -> Iterator[Record]:
 
 def _keys() -> Keyring | None:
     """The hash keys of this environment: none are made by asking."""
-    from ..privacy.pseudonyms import key_folder  # noqa: PLC0415
+    from ..privacy.pseudonyms import key_folder
 
     config = quiet_config()
     usable = config.hash_key or config.hash_key_file or any(key_folder(config).glob("*.key"))

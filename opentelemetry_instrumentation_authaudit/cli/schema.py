@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for title, header, rows in _tables():
         print(f"## {title}\n" if options.format == "markdown" else f"{title.upper()}\n")
-        lines = _markdown(header, rows) if options.format == "markdown" else table(header, rows, shutil.get_terminal_size().columns)
+        lines = (
+            _markdown(header, rows) if options.format == "markdown" else table(header, rows, shutil.get_terminal_size().columns)
+        )
         print("\n".join(lines), end="\n\n")
     return 0
 

@@ -52,7 +52,7 @@ def _what(event: AuditEvent) -> Iterator[tuple[str, Any]]:
         yield names.ERROR_TYPE, event.error_type
     if event.inferred:
         yield names.INFERRED, "true"
-    if event.inferred or event.attempts > 1:
+    if event.attempts > 1:
         yield names.ATTEMPTS, str(event.attempts)
     if event.repeats:
         yield names.REPEATS, str(event.repeats)

@@ -98,7 +98,8 @@ def _network(text: str) -> Network:
 
 
 def _addresses(wanted: list[Network], keys: Keyring | None) -> _Test:
-    """Stored clear: inside a wanted network; stored as a network: overlapping one; stored as a hash: the hash of a wanted address."""
+    """Stored clear: inside a wanted network; stored as a network: overlapping one; stored as a hash: the hash of a
+    wanted address."""
     single = [network.network_address.packed for network in wanted if network.num_addresses == 1]
     hashed = {ring.address(packed) for ring in (keys.every() if keys is not None else ()) for packed in single}
 

@@ -23,6 +23,7 @@ _CSV_COLUMNS: Final = (
     names.CLIENT_ADDRESS, names.TENANT, names.ACTOR_ID, names.RESOURCE, names.METHOD, names.ROUTE, names.PATH, names.USER_AGENT,
     names.LIBRARY, "service", names.FLOW_ID, names.RECORD_ID,
 )  # fmt: skip
+_NARROWEST: Final = 4
 _MARKS: Final = {"success": "ok", "failure": "FAILED", "unknown": "?"}
 
 
@@ -93,7 +94,7 @@ def _row(record: Record) -> Sequence[str]:
 def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """The natural width of each column; where they do not fit, the widest give way first."""
     widths = [max(len(printable(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 8:
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
     return widths
 

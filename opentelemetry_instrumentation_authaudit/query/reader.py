@@ -50,7 +50,8 @@ class Record:
         return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
     def flat(self) -> dict[str, str]:
-        """Everything as one flat object: attribute names, and `logged_at`, `event`, `service`, `severity`, `trace_id`, `span_id`."""
+        """Everything as one flat object: attribute names, and `logged_at`, `event`, `service`, `severity`, `trace_id`,
+        `span_id`."""
         head = {"logged_at": self.logged_at, "event": self.event, "service": self.service}
         tail = {"severity": str(self.severity or ""), "trace_id": self.trace_id, "span_id": self.span_id}
         return {name: value for name, value in {**head, **self.attributes, **tail}.items() if value}

@@ -1,0 +1,238 @@
+"""The `authaudit` command as people run it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS
+
+from ..query.trail import canonical, line, write
+
+
+def authaudit(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a home of its own."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "XDG_", "STATE_"))}
+    environ |= {"HOME": str(home), "COLUMNS": "160", **more}
+    command = [sys.executable, "-m", "opentelemetry_instrumentation_authaudit", *arguments]
+    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a trail in the default place: two services, as the tutorial of the seed has it."""
+    journal = tmp_path / ".local" / "state" / "authaudit" / "journal"
+    write(
+        journal,
+        [
+            canonical(1, user__id="user:1", audit__identity="ann"),
+            canonical(2, audit__outcome="failure", audit__identity="ann", audit__reason="wrong_password"),
+            canonical(3, "token.issue", audit__action="sign_in_with_token", audit__strategy="token", user__id="user:1"),
+        ],
+    )
+    write(journal, [canonical(1, stream="b" * 16, at=9, user__id="user:2")], name=f"2025-11-24.{'b' * 16}.0001.jsonl", service="admin")
+    return tmp_path
+
+
+def records(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The ids of the records printed as JSON."""
+    assert done.returncode == 0, done.stderr
+    return [json.loads(row)["audit.record.id"] for row in done.stdout.splitlines()]
+
+
+SEED = {
+    "all": ((), ["aaaa-0001", "aaaa-0002", "aaaa-0003", "bbbb-0001"]),
+    "by subject": (("--subject", "user:1"), ["aaaa-0001", "aaaa-0003"]),
+    "by action": (("--action", "sign_in_with_password"), ["aaaa-0001", "aaaa-0002", "bbbb-0001"]),
+    "by status": (("--status", "failure"), ["aaaa-0002"]),
+}
+
+
+@pytest.mark.parametrize("question", SEED)
+def test_the_four_queries_of_the_seed(home: Path, question: str) -> None:
+    """All, by subject, by action, by status: the answers its tutorial promises."""
+    flags, found = SEED[question]
+    assert records(authaudit("query", *flags, "--format", "json", home=home)) == found
+
+
+def test_query_says_where_it_looked(home: Path) -> None:
+    """Without a flag all services of every default place are asked; data goes to stdout, words to stderr."""
+    done = authaudit("query", home=home)
+    assert done.returncode == 0
+    assert f"looked in {home}/.local/state/authaudit/journal" in done.stderr
+    assert "2 files" in done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert "wrong_password" in done.stdout
+
+
+def test_query_of_one_store_newest_only(home: Path) -> None:
+    """`--store` names a file or folder; `--last` keeps the newest, `--limit` the first."""
+    store = str(home / ".local/state/authaudit/journal/shop")
+    assert records(authaudit("query", "--store", store, "--last", "1", "--format", "json", home=home)) == ["aaaa-0003"]
+    assert records(authaudit("query", "--store", store, "--limit", "1", "--format", "json", home=home)) == ["aaaa-0001"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("query", "--store", "/nowhere"), 2, "there is no /nowhere"),
+        (("query", "--status", "failed"), 2, "a status is success, failure or unknown"),
+        (("query", "--since", "yesterday"), 2, "write 2026-11-24"),
+        (("query", "--ip", "localhost"), 2, "is no address"),
+        (("query", "--format", "xml"), 2, "invalid choice"),
+        (("ask",), 2, "invalid choice: 'ask'"),
+        ((), 2, "COMMAND"),
+        (("init", "--log-lifetime", "0"), 2, "a number of days (1 or more), or infinity"),
+        (("init", "--exclude-strategies", "pasword"), 2, "did you mean 'password'?"),
+        (("init", "--output", "/nowhere/x.env"), 2, "cannot be written"),
+    ],
+)
+def test_wrong_use_is_explained(home: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    """Exit code 2, and a sentence that says what to do."""
+    done = authaudit(*arguments, home=home)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_recorded_yet(tmp_path: Path) -> None:
+    """An empty answer is no failure, and says how to begin."""
+    done = authaudit("query", home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "opentelemetry-instrument" in done.stderr
+
+
+def test_unreadable_lines_are_told(home: Path) -> None:
+    """What was passed over is counted on stderr."""
+    path = next((home / ".local/state/authaudit/journal/shop").glob("*.jsonl"))
+    path.write_bytes(path.read_bytes() + b'{"resourceLogs":[{"resource"\n')
+    assert "1 torn or foreign lines were passed over" in authaudit("query", home=home).stderr
+
+
+def test_reader_that_has_enough_is_no_failure(home: Path) -> None:
+    """`authaudit query | head -1`."""
+    write(home / "many", [canonical(n) for n in range(1, 3000)])
+    shell = f"{sys.executable} -m opentelemetry_instrumentation_authaudit query --store {home}/many | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
+
+
+def test_asking_does_not_load_what_only_telling_needs(home: Path) -> None:
+    """A shell command is quick: no SDK, no gRPC, no library is imported for a query."""
+    code = (
+        "import sys\nfrom opentelemetry_instrumentation_authaudit.cli import main\nmain(['query', '--format', 'json'])\n"
+        "heavy = {'grpc', 'opentelemetry.sdk', 'requests', 'django', 'flask', 'google.protobuf'} & set(sys.modules)\nsys.exit(f'{heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("looked in")) == (0, 1), done.stderr
+
+
+@pytest.fixture
+def follower(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`authaudit tail -f`."""
+    command = [sys.executable, "-m", "opentelemetry_instrumentation_authaudit", "tail", "-f", "-n", "1", "--format", "json"]
+    command += ["--store", str(home / ".local/state/authaudit/journal")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_tail_follows_over_rotation(home: Path, follower: subprocess.Popen[str]) -> None:
+    """The newest, then what comes: appended, in a new file, and a line written in two halves. Ctrl-C ends it."""
+    assert follower.stdout is not None
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "bbbb-0001"
+    folder = home / ".local/state/authaudit/journal/shop"
+    with next(folder.glob("*.jsonl")).open("ab") as file:
+        file.write(line(canonical(4)))
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0004"
+    whole = line(canonical(5))
+    with (folder / f"2025-11-25.{'a' * 16}.0002.jsonl").open("ab", buffering=0) as file:
+        file.write(whole[:100])
+        time.sleep(0.5)
+        file.write(whole[100:])
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0005"
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 130
+
+
+def test_init_writes_what_the_seed_asks_for(home: Path) -> None:
+    """The flags of the seed's installer, an env file that a shell can read, and the next command."""
+    flags = ("--audit-log", "accounts", "--include-fields", "email,username", "--exclude-strategies", "magic_link,oauth")
+    flags += ("--exclude-actions", "sign_in_with_token", "--ip-privacy-mode", "truncate", "--log-lifetime", "30")
+    done = authaudit("init", *flags, home=home)
+    assert done.returncode == 0, done.stderr
+    assert "opentelemetry-instrument" in done.stdout
+    path = home / "authaudit.env"
+    assert path.stat().st_mode & 0o777 == 0o600
+    shell = f"set -a; . {path}; env"
+    env = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    assert {row for row in env if row.startswith("OTEL_PYTHON_AUTHAUDIT_")} == {
+        "OTEL_PYTHON_AUTHAUDIT_LOG_NAME=accounts",
+        "OTEL_PYTHON_AUTHAUDIT_INCLUDE_FIELDS=email,username",
+        "OTEL_PYTHON_AUTHAUDIT_EXCLUDE_STRATEGIES=magic_link,oauth",
+        "OTEL_PYTHON_AUTHAUDIT_EXCLUDE_ACTIONS=sign_in_with_token",
+        "OTEL_PYTHON_AUTHAUDIT_IP_PRIVACY_MODE=truncate",
+        "OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME=30",
+    }
+
+
+def test_init_overwrites_only_by_force(home: Path) -> None:
+    """What stands in the file may be somebody's work."""
+    assert authaudit("init", home=home).returncode == 0
+    again = authaudit("init", "--log-lifetime", "7", home=home)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    assert "LOG_LIFETIME=90" in (home / "authaudit.env").read_text()
+    assert authaudit("init", "--log-lifetime", "7", "--force", home=home).returncode == 0
+    assert "LOG_LIFETIME=7" in (home / "authaudit.env").read_text()
+
+
+def test_schema_is_complete(home: Path) -> None:
+    """Every event, and the same in every format."""
+    found = json.loads(authaudit("schema", "--format", "json", home=home).stdout)
+    assert [event["name"] for event in found["events"]] == list(EVENTS)
+    for form in ("text", "markdown"):
+        text = authaudit("schema", "--format", form, home=home, COLUMNS="300").stdout
+        assert all(name in text for name in EVENTS)
+
+
+def test_doctor_finds_this_environment_in_order(home: Path) -> None:
+    """Every installed library with its places, what cannot be seen, where records go."""
+    done = authaudit("doctor", "--format", "json", home=home)
+    assert done.returncode == 0, done.stdout
+    findings = json.loads(done.stdout)
+    assert {finding["topic"] for finding in findings} == {"configuration", "libraries", "not seen", "journal", "delivery", "processes"}
+    assert not [finding for finding in findings if finding["ok"] is False]
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"OTEL_PYTHON_AUTHAUDIT_IP_PRIVACY_MODE": "hsah"}, "'hsah' is not allowed"),
+        ({"OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR": "/proc/audit"}, "is not writable"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
+        ({"OTEL_SDK_DISABLED": "true"}, "auditing is switched off"),
+    ],
+)
+def test_doctor_finds_what_is_wrong(home: Path, environ: dict[str, str], says: str) -> None:
+    """Exit code 1, and the fault by name."""
+    environ = {**environ, "OTEL_PYTHON_AUTHAUDIT_INSTRUMENTORS": "bcrypt"}
+    done = authaudit("doctor", home=home, **environ)
+    assert done.returncode == 1
+    assert any(says in row and row.strip().startswith("BAD") for row in done.stdout.splitlines()), done.stdout
+
+
+def test_help_teaches(home: Path) -> None:
+    """Each command has examples."""
+    for command in ("query", "tail", "doctor", "init", "schema"):
+        done = authaudit(command, "--help", home=home)
+        assert done.returncode == 0
+        assert "examples:" in done.stdout

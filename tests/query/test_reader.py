@@ -1,0 +1,118 @@
+"""Reading: journals and collector files, whole and torn, in the order of time, each record once."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, files_in, read
+
+from .trail import DAY, SECOND, canonical, ids, line, write
+
+
+def collector_line(*records: bytes) -> bytes:
+    """A line of the collector's file exporter: many records in one document."""
+    documents = [json.loads(line(record)) for record in records]
+    first = documents[0]
+    first["resourceLogs"][0]["scopeLogs"][0]["logRecords"] = [
+        found for document in documents for found in document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    ]
+    return json.dumps(first).encode() + b"\n"
+
+
+def test_record_is_flat_and_complete(tmp_path: Path) -> None:
+    """Attribute names, and when, what and which service."""
+    path = write(tmp_path, [canonical(1, user__id="auth.user:42")])
+    (record,) = read([path], Unreadable())
+    assert record.flat() == {
+        "logged_at": "2025-11-24T16:00:01.000000Z",
+        "event": "auth.sign_in",
+        "service": "shop",
+        "audit.record.id": "aaaa-0001",
+        "audit.action": "sign_in_with_password",
+        "audit.outcome": "success",
+        "audit.strategy": "password",
+        "audit.library": "story 1.0",
+        "audit.sequence.stream_id": "a" * 16,
+        "audit.sequence.number": "1",
+        "user.id": "auth.user:42",
+        "severity": "9",
+    }
+
+
+def test_streams_are_merged_by_time(tmp_path: Path) -> None:
+    """Two processes at once: one order, that of time, although a parked record was written late."""
+    first = write(tmp_path, [canonical(1, at=1), canonical(2, at=5), canonical(3, at=3)])
+    other = "b" * 16
+    second = write(tmp_path, [canonical(n, at=at, stream=other) for n, at in ((1, 2), (2, 4))], name=f"2025-11-24.{other}.0001.jsonl")
+    assert ids([second, first]) == ["aaaa-0001", "bbbb-0001", "aaaa-0003", "bbbb-0002", "aaaa-0002"]
+
+
+def test_parts_follow_each_other(tmp_path: Path) -> None:
+    """Parts are read by their number, whatever the clock did to the day in their names."""
+    parts = [
+        write(tmp_path, [canonical(n, at=1)], name=f"{day}.{'a' * 16}.{n:04d}.jsonl")
+        for n, day in ((1, "2025-11-25"), (2, "2025-11-24"), (10, "2025-11-24"))
+    ]
+    random.Random(1).shuffle(parts)
+    assert ids(parts) == ["aaaa-0001", "aaaa-0002", "aaaa-0010"]
+
+
+def test_collector_file_and_journal_hold_the_same_record_once(tmp_path: Path) -> None:
+    """Copies are recognised by their id: delivery is at least once."""
+    journal = write(tmp_path, [canonical(1), canonical(2)])
+    copied = tmp_path / "audit.json"
+    copied.write_bytes(collector_line(canonical(1), canonical(2), canonical(3)) + collector_line(canonical(2)))
+    assert ids([journal, copied]) == ["aaaa-0001", "aaaa-0002", "aaaa-0003"]
+
+
+def test_torn_and_joined_lines(tmp_path: Path) -> None:
+    """A torn line costs itself and is counted; a good document behind it on the same line is found."""
+    path = tmp_path / "torn.jsonl"
+    torn = line(canonical(1))[:150]
+    path.write_bytes(torn + line(canonical(2)) + b"\n" + line(canonical(3)) + b"garbage\n" + line(canonical(4))[:-20])
+    unreadable = Unreadable()
+    assert ids([path], unreadable) == ["aaaa-0002", "aaaa-0003"]
+    assert unreadable.lines == 3
+    assert bool(unreadable)
+
+
+def test_foreign_records_are_passed_over(tmp_path: Path) -> None:
+    """A collector's file may hold other logs: what has no record id is not ours."""
+    document = json.loads(line(canonical(1)))
+    document["resourceLogs"][0]["scopeLogs"][0]["logRecords"].append({"timeUnixNano": "1", "body": {"stringValue": "hello"}})
+    path = tmp_path / "mixed.jsonl"
+    path.write_text(json.dumps(document) + "\n" + json.dumps({"resourceSpans": []}) + "\n[1]\n")
+    assert ids([path]) == ["aaaa-0001"]
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """The others are read."""
+    unreadable = Unreadable()
+    assert ids([tmp_path / "gone.jsonl", write(tmp_path, [canonical(1)])], unreadable) == ["aaaa-0001"]
+    assert list(unreadable.files) == [str(tmp_path / "gone.jsonl")]
+
+
+def test_old_files_are_left_closed(tmp_path: Path) -> None:
+    """A journal of last month is not opened for a question about today."""
+    old = write(tmp_path, [canonical(1)], name=f"2025-10-01.{'a' * 16}.0001.jsonl")
+    new = write(tmp_path, [canonical(2)], name=f"2025-11-24.{'a' * 16}.0002.jsonl")
+    assert [record.id for record in read([old, new], Unreadable(), since=DAY)] == ["aaaa-0002"]
+
+
+def test_place_is_a_file_a_service_or_all_services(tmp_path: Path) -> None:
+    """Dead letters are no part of the trail."""
+    path = write(tmp_path, [canonical(1)])
+    (path.parent / f"{'a' * 16}.dead.jsonl").write_text("{}")
+    assert files_in(path) == files_in(path.parent) == files_in(tmp_path) == [path]
+    assert files_in(tmp_path / "nowhere") == []
+
+
+def test_far_out_of_order_within_the_window(tmp_path: Path) -> None:
+    """A thousand records that waited for the end of their requests still come out in order."""
+    times = list(range(1000))
+    random.Random(2).shuffle(times)
+    path = write(tmp_path, [canonical(n, at=at) for n, at in enumerate(times, 1)])
+    read_times = [(record.time - DAY) // SECOND for record in read([path], Unreadable())]
+    assert read_times == sorted(times)
