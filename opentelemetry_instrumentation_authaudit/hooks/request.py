@@ -26,22 +26,11 @@ def request_driver_of(function: Any) -> Driver:
     return _async_request if inspect.iscoroutinefunction(function) else _request
 
 
-def _open(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[RequestScope, Opening, Flow] | None:
-    """A scope of our own for this request; None where there is none to open."""
-    if not watch.engine.active:
-        return None
-    flow, opening = start(watch.hook, watch.site, watch.call(args, kwargs))
-    if flow is None or opening is None:
-        return None
-    scope = watch.engine.open_scope(opening.read)
-    return None if scope is None else (scope, opening, flow)
-
-
 def _request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    opened = _open(watch, args, kwargs)
-    if opened is None:
+    flow, opening = _start(watch, args, kwargs)
+    scope = None if opening is None else watch.engine.open_scope(opening.read)
+    if flow is None or scope is None:
         return watch.invoke(args, kwargs)
-    scope, _, flow = opened
     token = current_scope.set(scope)
     outcome = Outcome()
     try:
@@ -57,26 +46,40 @@ def _request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     return result
 
 
-async def _async_request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    opened = _open(watch, args, kwargs)
-    if opened is None:
-        return await watch.invoke(args, kwargs)
-    scope, opening, flow = opened
+def _async_request(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make the coroutine at once: uvicorn calls an application without arguments to learn from the TypeError that it is one."""
+    flow, opening = _start(watch, args, kwargs)
+    if flow is None or opening is None:
+        return watch.invoke(args, kwargs)
+    send = None
     if opening.asgi:
-        args, kwargs = _watch_send(watch, scope, args, kwargs)
+        send, args, kwargs = _watch_send(watch, args, kwargs)
+    return _await_request(watch, flow, opening, send, watch.invoke(args, kwargs))
+
+
+async def _await_request(watch: Watch, flow: Flow, opening: Opening, send: _Send | None, coroutine: Any) -> Any:
+    scope = watch.engine.open_scope(opening.read)
+    if scope is None:
+        return await coroutine
+    if send is not None:
+        send.scope = scope
     token = current_scope.set(scope)
     outcome = Outcome()
     try:
-        result = await watch.invoke(args, kwargs)
+        result = await coroutine
         outcome = Outcome(result)
     except BaseException as error:
         outcome = Outcome(error=error)
-        del args, kwargs
+        del coroutine
         raise
     finally:
         current_scope.reset(token)
         _close(watch, scope, flow, outcome)
     return result
+
+
+def _start(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Flow | None, Opening | None]:
+    return start(watch.hook, watch.site, watch.call(args, kwargs)) if watch.engine.active else (None, None)
 
 
 def _close(watch: Watch, scope: RequestScope, flow: Flow, outcome: Outcome) -> None:
@@ -85,30 +88,30 @@ def _close(watch: Watch, scope: RequestScope, flow: Flow, outcome: Outcome) -> N
     watch.engine.close_scope(scope, code, outcome.error)
 
 
-def _watch_send(
-    watch: Watch, scope: RequestScope, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _watch_send(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Send, tuple[Any, ...], dict[str, Any]]:
     """Replace the `send` callable among the arguments of an ASGI application, wherever it was passed."""
     if "send" in kwargs:
-        return args, {**kwargs, "send": _Send(watch.engine, scope, kwargs["send"])}
-    return (*args[:-1], _Send(watch.engine, scope, args[-1])), kwargs
+        send = _Send(watch.engine, kwargs["send"])
+        return send, args, {**kwargs, "send": send}
+    send = _Send(watch.engine, args[-1])
+    return send, (*args[:-1], send), kwargs
 
 
 class _Send:
-    """The server's `send`, which tells us when the response starts."""
+    """The server's `send`, which tells us when the response starts. `scope` is None where the request is not ours."""
 
-    __slots__ = ("_engine", "_scope", "_send")
+    __slots__ = ("_engine", "_send", "scope")
 
-    def __init__(self, engine: Engine, scope: RequestScope, send: Callable[[Any], Awaitable[None]]) -> None:
+    def __init__(self, engine: Engine, send: Callable[[Any], Awaitable[None]]) -> None:
         self._engine = engine
-        self._scope = scope
         self._send = send
+        self.scope: RequestScope | None = None
 
     def __call__(self, message: Any) -> Awaitable[None]:
-        if not self._scope.closed:
+        if self.scope is not None and not self.scope.closed:
             code = _status_code(message)
             if code is not None:
-                self._engine.close_scope(self._scope, code)
+                self._engine.close_scope(self.scope, code)
         return self._send(message)
 
 

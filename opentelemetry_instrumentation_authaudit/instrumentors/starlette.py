@@ -20,7 +20,7 @@ _FULL: Final = 2
 
 def _application(call: Call) -> Flow:
     scope = call.arg("scope")
-    if scope["type"] not in ("http", "websocket"):
+    if scope is None or scope["type"] not in ("http", "websocket"):
         return None
     # Routing rewrites the scope on the way in: a mount moves its part of the path to the root path.
     arrived = {"path": scope.get("path", ""), "root_path": scope.get("root_path", "")}

@@ -139,6 +139,13 @@ def test_nested_application_is_one_request_with_the_inner_route(web: ModuleType,
     assert (event.event, event.request and event.request.path) == ("auth.sign_in", "/login")
 
 
+@pytest.mark.parametrize("arguments", [(), ({"type": "http", "path": "/"},)])
+def test_wrong_arguments_raise_at_the_call(web: ModuleType, bench: Bench, arguments: tuple[Any, ...]) -> None:
+    """A server calls what it serves without arguments, to learn from the exception that it is no factory of applications."""
+    with pytest.raises(TypeError):
+        web.App()(*arguments)
+
+
 def test_lifespan_is_no_request(web: ModuleType, bench: Bench) -> None:
     """Start-up and shutdown messages pass untouched."""
     assert serve(web, bench, "/", type="lifespan") == ["lifespan.startup.complete"]

@@ -98,7 +98,11 @@ async def test_parameters_of_the_form(client: httpx.AsyncClient, audit_trail: Au
 
 @pytest.mark.parametrize(
     ("name", "password", "reason"),
-    [("ann", "wrong", "wrong_password"), ("zed", "wrong", "invalid_credentials"), ("bob", "right", "rejected_after_verification")],
+    [
+        ("ann", "wrong", "wrong_password"),
+        ("zed", "wrong", "invalid_credentials"),
+        ("bob", "right", "rejected_after_verification"),
+    ],
 )
 async def test_refused_sign_in(
     client: httpx.AsyncClient, audit_trail: AuditTrail, *, name: str, password: str, reason: str
@@ -128,7 +132,9 @@ async def test_page_that_says_no_with_200(client: httpx.AsyncClient, audit_trail
         (0, "unknown", "backend_error"),
     ],
 )
-async def test_response_alone(client: httpx.AsyncClient, audit_trail: AuditTrail, *, code: int, outcome: str, reason: str) -> None:
+async def test_response_alone(
+    client: httpx.AsyncClient, audit_trail: AuditTrail, *, code: int, outcome: str, reason: str
+) -> None:
     """No check was seen: the response says what it can; of a crash nobody knows what became."""
     await client.post(f"/broken/{code}", data=form("ann", "right"))
     assert told(audit_trail) == [refused("ann", reason, at="/broken/{code}", outcome=outcome)]
@@ -299,7 +305,12 @@ def test_websocket(app: Any, audit_trail: AuditTrail) -> None:
         assert socket.receive_text() == "0 records"
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws?key=bad"):
         pytest.fail("accepted")
-    facts = {"audit__action": "verify_with_token", "audit__strategy": "token", "audit__reason": "token_malformed", "error__type": "DecodeError"}
+    facts = {
+        "audit__action": "verify_with_token",
+        "audit__strategy": "token",
+        "audit__reason": "token_malformed",
+        "error__type": "DecodeError",
+    }
     constant = {"client__address": "testclient", "network__peer__address": "testclient", "audit__inferred": "true"}
     assert told(audit_trail) == [whole("pyjwt", "auth.verify", "failure", at="/ws", method="GET", **facts, **constant)]
 
