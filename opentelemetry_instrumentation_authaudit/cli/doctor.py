@@ -112,7 +112,9 @@ def _library(library: Library) -> Finding:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)  # noqa: S603
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
-        return Finding("libraries", ok=False, says=f"{library.label}: could not be looked at; try to import {library.trigger} yourself")
+        return Finding(
+            "libraries", ok=False, says=f"{library.label}: could not be looked at; try to import {library.trigger} yourself"
+        )
     outside = "" if library.supports(found["version"]) else f"; not tested with this version (tested: {library.versions})"
     if found["missing"]:
         return Finding("libraries", ok=False, says=f"{library.label}: not found: {', '.join(found['missing'])}{outside}")
@@ -145,7 +147,9 @@ def _journal(config: Config) -> Iterator[Finding]:
     folder = config.service_dir
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     writable = _writable(existing)
-    yield Finding("journal", ok=writable, says=f"{folder}: {'writable' if writable else f'{existing} is not writable for this user'}")
+    yield Finding(
+        "journal", ok=writable, says=f"{folder}: {'writable' if writable else f'{existing} is not writable for this user'}"
+    )
     kept = "for ever" if config.log_lifetime is None else f"for {config.log_lifetime} days"
     yield Finding("journal", ok=None, says=f"records are kept {kept}, fsync {config.fsync.value}")
 
@@ -194,7 +198,9 @@ def _processes(config: Config) -> Iterator[Finding]:
             continue
         who = f"{path.parent.name}: process {facts.get('pid')} since {facts.get('started')}"
         missing, errors = facts.get("missing") or [], facts.get("guard_errors") or {}
-        yield Finding("processes", ok=not missing and not errors, says=f"{who}: {_places(len(facts.get('hooked') or []))} watched")
+        yield Finding(
+            "processes", ok=not missing and not errors, says=f"{who}: {_places(len(facts.get('hooked') or []))} watched"
+        )
         for gone in missing:
             yield Finding("processes", ok=False, says=f"{who}: not found: {gone}")
         for site, count in errors.items():

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     if options.last is not None:
         records = iter(deque(records, maxlen=max(options.last, 0)))
     count = 0
-    for count, line in enumerate(lines_of(records, options.format), 1):
+    for count, line in enumerate(lines_of(records, options.format), 1):  # noqa: B007 -- the count is told below
         print(line)
     if not count:
         print("no records match" if files else _nothing_there(), file=sys.stderr)
@@ -124,7 +124,7 @@ def _chosen(records: Iterable[Record], filters: Filters) -> Iterator[Record]:
 
 def _keys() -> Keyring | None:
     """The hash keys of this environment: none are made by asking."""
-    from ..privacy.pseudonyms import key_folder
+    from ..privacy.pseudonyms import key_folder  # noqa: PLC0415
 
     config = quiet_config()
     usable = config.hash_key or config.hash_key_file or any(key_folder(config).glob("*.key"))

@@ -1,4 +1,5 @@
-"""Every option, once: what it is called, what it may be, what it means. Read once, frozen, and the only reader of the environment."""
+"""Every option, once: what it is called, what it may be, what it means. Read once, frozen, and the only reader of the
+environment."""
 
 from .declarative import DECLARED, Configuration
 from .load import ConfigError, load, otlp_endpoint

@@ -1,4 +1,5 @@
-"""From what was written to what is meant. A converter takes text (environment) or a Python value and raises ValueError, saying what is allowed."""
+"""From what was written to what is meant. A converter takes text (environment) or a Python value and raises ValueError,
+saying what is allowed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,20 @@ __all__ = ("ConfigError", "load", "otlp_endpoint")
 
 _log = logging.getLogger("opentelemetry_instrumentation_authaudit")
 _PROTOCOLS: Final = ("grpc", "http/protobuf", "http/json")
-_NEVER_CLEAR: Final = ("password", "passwd", "pwd", "secret", "token", "otp", "code", "key", "signature", "cookie", "assertion", "credential")
+_NEVER_CLEAR: Final = (
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "otp",
+    "code",
+    "key",
+    "signature",
+    "cookie",
+    "assertion",
+    "credential",
+)
 _BATCHING: Final[dict[str, tuple[str, Callable[[str], str]]]] = {
     "write_batching_timeout": ("OTEL_BLRP_SCHEDULE_DELAY", lambda value: f"{value}ms"),
     "write_batching_max_size": ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", str),
@@ -126,11 +139,15 @@ def _assemble(values: dict[str, Any], env: Mapping[str, str], reader: _Reader, p
     if values["instrumentors"] == frozenset():
         values["instrumentors"] = None
     if values["hash_compat"] and not (values["hash_key"] or values["hash_key_file"]):
-        reader.faults.append("hash_compat: ash needs hash_key or hash_key_file: without a secret of yours such hashes can be undone; left out")
+        reader.faults.append(
+            "hash_compat: ash needs hash_key or hash_key_file: without a secret of yours such hashes can be undone; left out"
+        )
         values["hash_compat"] = None
     clear = sorted(name for name in values["include_fields"] if any(word in name.lower() for word in _NEVER_CLEAR))
     if clear:
-        reader.warnings.append(f"include_fields: {', '.join(clear)} will be recorded in clear, and the name says that it is a secret")
+        reader.warnings.append(
+            f"include_fields: {', '.join(clear)} will be recorded in clear, and the name says that it is a secret"
+        )
     return Config(
         **values,
         checkpoint_records=records,

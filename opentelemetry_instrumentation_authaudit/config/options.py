@@ -105,7 +105,9 @@ def option(name: str) -> Option:
 def options_table() -> str:
     """The table as Markdown."""
     lines = ["| option | default | values | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{row.name}` | {f'`{row.default}`' if row.default else '–'} | {row.values} | {row.meaning} |" for row in OPTIONS]
+    lines += [
+        f"| `{row.name}` | {f'`{row.default}`' if row.default else '–'} | {row.values} | {row.meaning} |" for row in OPTIONS
+    ]
     return "\n".join(lines)
 
 

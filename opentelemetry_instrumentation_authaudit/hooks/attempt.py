@@ -23,7 +23,18 @@ ABSORBED: Final[Mapping[Family, frozenset[Family]]] = {
 }
 """Which families an outer attempt takes in besides its own. Different families otherwise stay separate events."""
 
-_SAID: Final = ("event", "action", "provider", "status", "reason", "fallback", "error_type", "subject", "identity", "identity_known")
+_SAID: Final = (
+    "event",
+    "action",
+    "provider",
+    "status",
+    "reason",
+    "fallback",
+    "error_type",
+    "subject",
+    "identity",
+    "identity_known",
+)
 _SAID_TOO: Final = ("actor", "tenant", "resource", "token_id", "session_key")
 _LEARNT: Final = ("provider", "subject", "identity", "identity_known", "actor", "tenant", "resource", "token_id", "session_key")
 _CANCELLED: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
@@ -87,9 +98,12 @@ class Attempt:
         )
 
     def same_as(self, other: Attempt) -> bool:
-        """Whether both are of one family; an account may be disabled and renamed at once, and custom events stand for themselves."""
+        """Whether both are of one family; an account may be disabled and renamed at once, and custom events stand for
+        themselves."""
         family = self.family
-        return family is other.family and family is not Family.CUSTOM and (family is not Family.ACCOUNT or self.event == other.event)
+        return (
+            family is other.family and family is not Family.CUSTOM and (family is not Family.ACCOUNT or self.event == other.event)
+        )
 
     def absorb(self, other: Attempt) -> None:
         """Keep our own action and outcome; learn from *other* what we lack."""
@@ -122,7 +136,9 @@ class Attempt:
 
     def end_by(self, error: BaseException) -> None:
         """The attempt, or the request that it was waiting for, ended in *error*."""
-        meaning = next((self.hook.errors[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in self.hook.errors), None)
+        meaning = next(
+            (self.hook.errors[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in self.hook.errors), None
+        )
         self.error_type = type(error).__qualname__
         self.status = Status.UNKNOWN if meaning is None else Status.FAILURE
         self.fallback = meaning or (Reason.CANCELLED if isinstance(error, _CANCELLED) else Reason.BACKEND_ERROR)

@@ -55,7 +55,8 @@ def surroundings(tenant: str | None = None, actor: Actor | None = None) -> Itera
 
 
 class Engine:
-    """Routes attempts: into an outer attempt, into the request, or out to the sink as one event. *clock* gives ns since the epoch."""
+    """Routes attempts: into an outer attempt, into the request, or out to the sink as one event. *clock* gives ns since
+    the epoch."""
 
     __slots__ = ("_begun", "active", "clock", "sink")
 

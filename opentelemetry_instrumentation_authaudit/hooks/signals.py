@@ -1,4 +1,5 @@
-"""Rows of role SIGNAL: receivers for Django's signals and blinker's, which share `connect(receiver, weak=)` and `disconnect(receiver)`."""
+"""Rows of role SIGNAL: receivers for Django's signals and blinker's, which share `connect(receiver, weak=)` and
+`disconnect(receiver)`."""
 
 from __future__ import annotations
 

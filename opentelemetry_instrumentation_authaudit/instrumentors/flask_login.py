@@ -21,10 +21,10 @@ def _login_user(call: Call) -> Flow:
     user, remember = call.arg("user"), call.arg("remember", default=False)
     outcome = yield
     if outcome.result is False:
-        return Facts(
-            status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), resource=_resource(user)
-        )
-    return Facts(subject=_session_user(), session_key=_session_key(), resource=_resource(user), params={"remember": remember or None})
+        return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), resource=_resource(user))
+    return Facts(
+        subject=_session_user(), session_key=_session_key(), resource=_resource(user), params={"remember": remember or None}
+    )
 
 
 def _logged_in(call: Call) -> Flow:
@@ -143,7 +143,11 @@ HOOKS = (
         strategy=Strategy.REMEMBER_ME,
     ),
     Hook(
-        target=f"{_S}user_loaded_from_request", extract=_from_request, role=Role.SIGNAL, event="auth.verify", strategy=Strategy.CUSTOM
+        target=f"{_S}user_loaded_from_request",
+        extract=_from_request,
+        role=Role.SIGNAL,
+        event="auth.verify",
+        strategy=Strategy.CUSTOM,
     ),
     Hook(
         target=f"{_S}user_login_confirmed",

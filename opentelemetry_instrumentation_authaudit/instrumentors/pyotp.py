@@ -1,4 +1,5 @@
-"""pyotp: one-time codes. Evidence of a second factor, and an `mfa.verify` of its own where nothing better is seen in the request."""
+"""pyotp: one-time codes. Evidence of a second factor, and an `mfa.verify` of its own where nothing better is seen in
+the request."""
 
 from __future__ import annotations
 

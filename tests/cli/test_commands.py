@@ -38,7 +38,12 @@ def home(tmp_path: Path) -> Path:
             canonical(3, "token.issue", audit__action="sign_in_with_token", audit__strategy="token", user__id="user:1"),
         ],
     )
-    write(journal, [canonical(1, stream="b" * 16, at=9, user__id="user:2")], name=f"2025-11-24.{'b' * 16}.0001.jsonl", service="admin")
+    write(
+        journal,
+        [canonical(1, stream="b" * 16, at=9, user__id="user:2")],
+        name=f"2025-11-24.{'b' * 16}.0001.jsonl",
+        service="admin",
+    )
     return tmp_path
 
 
@@ -131,7 +136,14 @@ def test_asking_does_not_load_what_only_telling_needs(home: Path) -> None:
         "import sys\nfrom opentelemetry_instrumentation_authaudit.cli import main\nmain(['query', '--format', 'json'])\n"
         "heavy = {'grpc', 'opentelemetry.sdk', 'requests', 'django', 'flask', 'google.protobuf'} & set(sys.modules)\nsys.exit(f'{heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr.count("looked in")) == (0, 1), done.stderr
 
 
@@ -209,7 +221,14 @@ def test_doctor_finds_this_environment_in_order(home: Path) -> None:
     done = authaudit("doctor", "--format", "json", home=home)
     assert done.returncode == 0, done.stdout
     findings = json.loads(done.stdout)
-    assert {finding["topic"] for finding in findings} == {"configuration", "libraries", "not seen", "journal", "delivery", "processes"}
+    assert {finding["topic"] for finding in findings} == {
+        "configuration",
+        "libraries",
+        "not seen",
+        "journal",
+        "delivery",
+        "processes",
+    }
     assert not [finding for finding in findings if finding["ok"] is False]
 
 

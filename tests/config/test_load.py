@@ -134,7 +134,12 @@ def test_keyword_beats_file_beats_environment_beats_default() -> None:
     """The nearer word wins; None is no word."""
     environ = env(log_lifetime="1", fsync="never", request_auth="off")
     config = load(environ, raises=True, file={"log_lifetime": 2, "fsync": "always"}, log_lifetime=3, fsync=None)
-    assert (config.log_lifetime, config.fsync, config.request_auth, config.on_full) == (3, Fsync.ALWAYS, RequestAuth.OFF, OnFull.DROP)
+    assert (config.log_lifetime, config.fsync, config.request_auth, config.on_full) == (
+        3,
+        Fsync.ALWAYS,
+        RequestAuth.OFF,
+        OnFull.DROP,
+    )
 
 
 def test_checkpoint_interval_is_records_and_seconds() -> None:
@@ -224,7 +229,11 @@ STANDARD: list[tuple[dict[str, str], str, Any]] = [
     ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://localhost:4318/v1/logs"}, "exporter", Exporter.OTLP),
     ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_LOGS_EXPORTER": "none"}, "exporter", Exporter.NONE),
     ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "otlp_protocol", "http/json"),
-    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/protobuf"}, "otlp_protocol", "http/protobuf"),
+    (
+        {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/protobuf"},
+        "otlp_protocol",
+        "http/protobuf",
+    ),
     ({}, "otlp_protocol", "grpc"),
     ({"OTEL_BLRP_SCHEDULE_DELAY": "250"}, "write_batching_timeout", 0.25),
     ({"OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "64"}, "write_batching_max_size", 64),
@@ -260,7 +269,12 @@ def test_table_lists_every_option() -> None:
 
 STRICTER = {
     "ip_privacy_mode": {IpPrivacy.NONE: 0, IpPrivacy.TRUNCATE: 1, IpPrivacy.HASH: 1, IpPrivacy.EXCLUDE: 2},
-    "identity_privacy_mode": {IdentityPrivacy.NONE: 0, IdentityPrivacy.HASH: 1, IdentityPrivacy.DOMAIN: 1, IdentityPrivacy.EXCLUDE: 2},
+    "identity_privacy_mode": {
+        IdentityPrivacy.NONE: 0,
+        IdentityPrivacy.HASH: 1,
+        IdentityPrivacy.DOMAIN: 1,
+        IdentityPrivacy.EXCLUDE: 2,
+    },
 }
 
 

@@ -279,7 +279,9 @@ def test_overriding_subclasses_present_and_future(fakelib: ModuleType, bench: Be
     assert Plain().overridden("c") == "base:c"
     assert [e.subject for e in bench.events] == ["a", "b", "c"]
     bench.installation.remove()
-    assert all(vars(cls)[key] is value for cls, was in zip((fakelib.Service, present), before, strict=True) for key, value in was.items())
+    assert all(
+        vars(cls)[key] is value for cls, was in zip((fakelib.Service, present), before, strict=True) for key, value in was.items()
+    )
     assert watched(vars(Future)["overridden"]) is None
     assert "__init_subclass__" not in vars(fakelib.Service)
 
@@ -354,9 +356,7 @@ def test_two_rows_on_one_function_both_hear(fakelib: ModuleType, bench: Bench) -
 
 
 @pytest.mark.parametrize("path", ["gone", "Service.gone", "Gone.method", "SOURCE"])
-def test_missing_target_costs_its_own_row(
-    fakelib: ModuleType, bench: Bench, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_target_costs_its_own_row(fakelib: ModuleType, bench: Bench, path: str, caplog: pytest.LogCaptureFixture) -> None:
     """A renamed method or a changed type is named in one WARNING; the rest is watched."""
     fakelib.SOURCE = "a string"
     bench.install(row(path), AUTHENTICATE)

@@ -21,8 +21,16 @@ OLD = Keyring(KEYS.keys[1:])
 TRAIL = [
     canonical(1, user__id="auth.user:1", audit__identity="Ann@example.org", client__address="192.0.2.7"),
     canonical(2, audit__outcome="failure", audit__identity="bob", client__address="198.51.100.0/24"),
-    canonical(3, "auth.sign_out", audit__action="sign_out", user__id="auth.user:1", audit__tenant="acme", client__address="2001:db8::7"),
-    canonical(4, audit__action="sign_in_with_github", audit__strategy="oauth2", audit__provider="github", network__peer__address="10.0.0.1"),
+    canonical(
+        3, "auth.sign_out", audit__action="sign_out", user__id="auth.user:1", audit__tenant="acme", client__address="2001:db8::7"
+    ),
+    canonical(
+        4,
+        audit__action="sign_in_with_github",
+        audit__strategy="oauth2",
+        audit__provider="github",
+        network__peer__address="10.0.0.1",
+    ),
     canonical(5, audit__identity=OLD.identity("carol"), client__address=OLD.address(bytes([203, 0, 113, 9]))),
     canonical(6, audit__outcome="unknown", client__address="invalid", audit__identity="d/e"),
 ]

@@ -23,8 +23,17 @@ def trail(tmp_path: Path) -> Path:
         tmp_path,
         [
             canonical(1, user__id="auth.user:1", audit__identity="ann", client__address="192.0.2.7"),
-            canonical(2, audit__outcome="failure", audit__identity=HOSTILE, audit__reason="wrong_password", audit__inferred="true"),
-            canonical(3, "impersonation.start", audit__action="impersonate", user__id="2", audit__actor__id="1", user_agent__original="=cmd()"),
+            canonical(
+                2, audit__outcome="failure", audit__identity=HOSTILE, audit__reason="wrong_password", audit__inferred="true"
+            ),
+            canonical(
+                3,
+                "impersonation.start",
+                audit__action="impersonate",
+                user__id="2",
+                audit__actor__id="1",
+                user_agent__original="=cmd()",
+            ),
         ],
     )
     return tmp_path

@@ -45,7 +45,9 @@ def test_streams_are_merged_by_time(tmp_path: Path) -> None:
     """Two processes at once: one order, that of time, although a parked record was written late."""
     first = write(tmp_path, [canonical(1, at=1), canonical(2, at=5), canonical(3, at=3)])
     other = "b" * 16
-    second = write(tmp_path, [canonical(n, at=at, stream=other) for n, at in ((1, 2), (2, 4))], name=f"2025-11-24.{other}.0001.jsonl")
+    second = write(
+        tmp_path, [canonical(n, at=at, stream=other) for n, at in ((1, 2), (2, 4))], name=f"2025-11-24.{other}.0001.jsonl"
+    )
     assert ids([second, first]) == ["aaaa-0001", "bbbb-0001", "aaaa-0003", "bbbb-0002", "aaaa-0002"]
 
 

@@ -21,7 +21,9 @@ def envelope(service: str = "shop") -> Envelope:
     return Envelope(resource, b'{"name":"story"}', names.SCHEMA_URL.encode())
 
 
-def canonical(number: int, event: str = "auth.sign_in", *, at: int | None = None, stream: str = "a" * 16, **attributes: str) -> bytes:
+def canonical(
+    number: int, event: str = "auth.sign_in", *, at: int | None = None, stream: str = "a" * 16, **attributes: str
+) -> bytes:
     """A record; `__` in a name stands for a dot."""
     found: dict[str, str | int] = {
         names.RECORD_ID: f"{stream[:4]}-{number:04d}",
@@ -33,7 +35,9 @@ def canonical(number: int, event: str = "auth.sign_in", *, at: int | None = None
         names.SEQUENCE_NUMBER: number,
         **{name.replace("__", "."): value for name, value in attributes.items()},
     }
-    return encode(CanonicalRecord(event=event, time=DAY + (at if at is not None else number) * SECOND, attributes=found, severity=9))
+    return encode(
+        CanonicalRecord(event=event, time=DAY + (at if at is not None else number) * SECOND, attributes=found, severity=9)
+    )
 
 
 def line(record: bytes, service: str = "shop") -> bytes:
@@ -42,7 +46,9 @@ def line(record: bytes, service: str = "shop") -> bytes:
     return around.head + record + around.tail
 
 
-def write(folder: Path, records: Iterable[bytes], *, name: str = f"2025-11-24.{'a' * 16}.0001.jsonl", service: str = "shop") -> Path:
+def write(
+    folder: Path, records: Iterable[bytes], *, name: str = f"2025-11-24.{'a' * 16}.0001.jsonl", service: str = "shop"
+) -> Path:
     """A journal file in the folder of a service."""
     path = folder / service / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def refused(reason: str, **more: str) -> Record:
 @pytest.fixture
 def app(audit_trail: AuditTrail) -> Any:
     """The application; imported here, so that the order of import and instrumentation is the run's."""
-    from .apps.flask_login_app import create_app  # noqa: PLC0415
+    from .apps.flask_login_app import create_app
 
     assert audit_trail.records == []
     return create_app()
@@ -84,7 +84,7 @@ def test_sign_in(client: Any, audit_trail: AuditTrail) -> None:
 def test_sign_in_remembered(client: Any, audit_trail: AuditTrail) -> None:
     """That the user asked to be remembered is on the record; the cookie alone signs in again, once."""
     sign_in(client, remember="1")
-    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, audit__params__remember="True")]
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, audit__params__remember="true")]
     client.delete_cookie("session")
     assert client.get("/").json == {"user": "1"}
     assert client.get("/").json == {"user": "1"}
@@ -222,9 +222,7 @@ def test_session_in_foreign_hands(app: Any, client: Any, audit_trail: AuditTrail
     audit_trail.story()
     client.get("/", headers={"User-Agent": "another browser"})
     facts = {"audit__action": "reject_session", "audit__strategy": "session", "audit__reason": "session_invalid"}
-    assert without_agent(audit_trail.story()) == [
-        record("session.reject", "failure", at="/", method="GET", **facts, **known)
-    ]
+    assert without_agent(audit_trail.story()) == [record("session.reject", "failure", at="/", method="GET", **facts, **known)]
 
 
 def test_request_loader_is_silent_by_default(client: Any, audit_trail: AuditTrail) -> None:
@@ -255,9 +253,9 @@ def test_streaming_response(client: Any, audit_trail: AuditTrail) -> None:
 
 def test_application_mounted_in_another(app: Any, audit_trail: AuditTrail) -> None:
     """Two Flask applications in one WSGI tree: one request, one record, the whole path known."""
-    from flask import Flask  # noqa: PLC0415
-    from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: PLC0415
-    from werkzeug.test import Client  # noqa: PLC0415
+    from flask import Flask
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+    from werkzeug.test import Client
 
     tree = Client(DispatcherMiddleware(Flask("outer").wsgi_app, {"/app": app.wsgi_app}))
     tree.post("/app/login", data={"username": "ann", "password": "right"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
@@ -278,7 +276,7 @@ def test_two_hundred_sign_ins_in_four_threads(app: Any, audit_trail: AuditTrail)
 
 def test_hash_check_outside_a_request_is_silent(app: Any, audit_trail: AuditTrail) -> None:
     """A script that checks a hash signs nobody in."""
-    from .apps import flask_login_app  # noqa: PLC0415
+    from .apps import flask_login_app
 
     assert app
     assert not flask_login_app.check_password_hash(flask_login_app.User("9", "x").hash, "wrong")

@@ -248,5 +248,3 @@ async def test_client_that_goes_away(plain: Any, audit_trail: AuditTrail) -> Non
         while not audit_trail.records:  # noqa: ASYNC110 -- the server notices in its own time
             await asyncio.sleep(0.01)
     assert told(audit_trail) == [checked(at="/read", method="POST")]
-
-
