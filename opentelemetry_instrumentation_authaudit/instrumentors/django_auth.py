@@ -21,8 +21,11 @@ _FOUND: Final = 302
 
 def _response(call: Call) -> Flow:
     request = call.arg("request")
-    with django.answering(request):
+    token = django.current.set(request)
+    try:
         outcome = yield Opening(partial(django.read, request))
+    finally:  # also where this request runs inside another one, and the extractor is given up at once
+        django.current.reset(token)
     return Closing(getattr(outcome.result, "status_code", None))
 
 
@@ -67,7 +70,7 @@ def _form_cleaned(call: Call) -> Flow:
     user = getattr(form, "user_cache", None)
     if outcome.error is None and user is None:
         return SKIP  # a field was empty: nothing was tried
-    facts: dict[str, Any] = {"identity": django.text((getattr(form, "cleaned_data", None) or {}).get("username")), **_who(user)}
+    facts: dict[str, Any] = {"identity": django.text(django.cleaned(form, "username")), **_who(user)}
     code = django.text(getattr(outcome.error, "code", None))
     if user is not None and outcome.error is not None:
         facts["fallback"] = Reason.INACTIVE_ACCOUNT if code == "inactive" else Reason.REJECTED_AFTER_VERIFICATION
@@ -107,13 +110,13 @@ def _logout(_call: Call) -> Flow:
 def _reset_requested(call: Call) -> Flow:
     """Django answers the same whether the address is known or not; only a mail that is sent tells."""
     yield
-    return Facts(status=Status.UNKNOWN, identity=django.text(call.instance.cleaned_data.get("email")))
+    return Facts(status=Status.UNKNOWN, identity=django.text(django.cleaned(call.instance, "email")))
 
 
 def _reset_mailed(call: Call) -> Flow:
     user = (call.arg("context") or {}).get("user")
     yield
-    return Facts(identity=django.text(call.instance.cleaned_data.get("email")), **_who(user))
+    return Facts(identity=django.text(django.cleaned(call.instance, "email")), **_who(user))
 
 
 def _reset_link(call: Call) -> Flow:
@@ -140,7 +143,7 @@ def _password_saved(call: Call) -> Flow:
     outcome = yield
     if outcome.error is None and django.pending(form.user):
         return SKIP  # commit=False: the user will be saved later
-    usable = False if form.cleaned_data.get("set_usable_password") is False else None
+    usable = False if django.cleaned(form, "set_usable_password") is False else None
     return Facts(event=_event(form), params={"usable_password": usable}, **_by_whom(form.user))
 
 

@@ -5,8 +5,8 @@ Nothing here loads a user or a session that Django has not loaded already, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ from ..hooks.request import from_wsgi
 
 __all__ = (
     "actor",
-    "answering",
     "backend_strategy",
+    "cleaned",
     "complaint",
+    "current",
     "identity",
     "mechanism",
     "password_event",
@@ -53,17 +54,8 @@ _BY_CODE: Final = {
 }
 """Code of a form's error -> reason, the weightiest first."""
 
-_current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
-
-
-@contextmanager
-def answering(request: Any) -> Iterator[None]:
-    """*request* is being answered: it knows who is signed in."""
-    token = _current.set(request)
-    try:
-        yield
-    finally:  # also where the extractor is given up, because this request runs inside another one
-        _current.reset(token)
+current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
+"""The request being answered, which knows who is signed in."""
 
 
 def read(request: Any, flow_id: str) -> Request:
@@ -91,7 +83,7 @@ def resource(user: Any) -> str | None:
 
 def _signed_in() -> str | None:
     """Who is signed in on this request, if Django has loaded the user already."""
-    request = _current.get()
+    request = current.get()
     user = None if request is None else vars(request).get("user")
     return subject(getattr(user, "_wrapped", user))  # what a lazy object has loaded; before that it has no `pk`
 
@@ -104,7 +96,7 @@ def actor(whose: str | None) -> Actor | None:
 
 def password_event(whose: str | None) -> str:
     """What setting the password of *whose* is, where no form says so: the view and who is signed in tell."""
-    request, who = _current.get(), _signed_in()
+    request, who = current.get(), _signed_in()
     view = getattr(getattr(request, "resolver_match", None), "func", None)
     if hasattr(getattr(view, "view_class", None), "reset_url_token") or (request is not None and who is None):
         return "password.reset"
@@ -114,6 +106,11 @@ def password_event(whose: str | None) -> str:
 def pending(user: Any) -> bool:
     """Whether a password was set that is not saved; Django forgets it when it saves, and when it only upgrades a hash."""
     return vars(user).get("_password") is not None
+
+
+def cleaned(form: Any, name: str) -> Any:
+    """What *form* made of a field; None where it was not asked, or refused it."""
+    return (getattr(form, "cleaned_data", None) or {}).get(name)
 
 
 def complaint(form: Any) -> tuple[str | None, Reason | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from typing import Any
 
@@ -9,8 +10,18 @@ import django
 from django.conf import settings
 
 TEMPLATES = {"form.html": "{{ form.as_p }}", "mail.txt": "{{ uid }}/{{ token }}", "subject.txt": "reset"}
-PASSWORD = "right-9fX!"
+PASSWORD = "Hf7!-zLm3"
 LONG_ENOUGH = "django.contrib.auth.password_validation.MinimumLengthValidator"
+
+
+_began: list[str] = []
+
+
+async def slow_check_began() -> None:
+    """Wait until a backend has begun to check somebody."""
+    while not _began:  # noqa: ASYNC110 -- the site has another event loop
+        await asyncio.sleep(0.01)
+    _began.clear()
 
 
 class Flaky:
@@ -20,8 +31,10 @@ class Flaky:
         if username == "crash":
             raise ConnectionError(password)
 
-    async def aauthenticate(self, request: Any, **credentials: Any) -> None:
-        return self.authenticate(request, **credentials)
+    async def aauthenticate(self, request: Any, username: str | None = None, **credentials: Any) -> None:
+        if username == "slow":
+            _began.append(username)
+            await asyncio.sleep(60)
 
     def get_user(self, key: Any) -> None:
         return None
