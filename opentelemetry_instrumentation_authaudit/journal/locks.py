@@ -55,12 +55,11 @@ class HeldLock:
         except OSError:
             held.forget()
             return None
-        if held.lost:
+        if held.lost():
             held.forget()
             return None
         return held
 
-    @property
     def lost(self) -> bool:
         """Whether the file at its path is no longer the one that is held: somebody deleted it."""
         try:
@@ -76,7 +75,7 @@ class HeldLock:
 
     def release(self, *, done: bool) -> None:
         """Let go. *done*: the stream has ended and nothing of it is left to deliver, so nobody needs to take it over."""
-        if done and self._descriptor >= 0 and not self.lost:
+        if done and self._descriptor >= 0 and not self.lost():
             self.path.unlink(missing_ok=True)
         self.forget()
 

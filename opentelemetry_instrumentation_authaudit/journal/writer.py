@@ -163,7 +163,7 @@ class Journal:
         """See to it that folder and lock exist, also after somebody deleted them."""
         for missing in reversed([path for path in (self.folder, *self.folder.parents) if not path.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)
-        if self._lock is None or self._lock.lost:
+        if self._lock is None or self._lock.lost():
             if self._lock is not None:
                 self._lock.forget()
             self._lock = None
@@ -184,7 +184,7 @@ class Journal:
             self._torn = True
             with contextlib.suppress(OSError):
                 self._heal()
-            if error.errno == errno.EFBIG:
+            if error.errno == errno.EFBIG and self._size:
                 self._size = self._part_bytes  # this file takes no more, another one may
             raise
 
