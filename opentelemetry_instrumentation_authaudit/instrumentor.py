@@ -116,7 +116,7 @@ class AuthAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             pipeline.shutdown()
 
     def health(self) -> Health:
-        """What an application's health check may ask: is this process audited, and is anything missing?"""
+        """For an application's health check: whether this process is audited, and whether anything is missing."""
         if self._installation is None:
             return Health(active=False)
         found = self._installation

@@ -40,7 +40,7 @@ class Ambient:
     actor: Actor | None = None
 
 
-ambient: ContextVar[Ambient] = ContextVar("authaudit_ambient", default=Ambient())
+ambient: ContextVar[Ambient] = ContextVar("authaudit_ambient", default=Ambient())  # noqa: B039 -- frozen
 
 
 @contextmanager

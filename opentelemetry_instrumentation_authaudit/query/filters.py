@@ -72,9 +72,11 @@ class Filters:
             for values in (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service)
             if values
         ]
-        for patterns in (self.action, self.event):
-            if patterns and not any(set(pattern) & set("*{") for pattern in patterns):
-                sets.append([encode_basestring(pattern).encode() for pattern in patterns])
+        sets += [
+            [encode_basestring(pattern).encode() for pattern in patterns]
+            for patterns in (self.action, self.event)
+            if patterns and not any(set(pattern) & set("*{") for pattern in patterns)
+        ]
         return lambda line: all(any(needle in line for needle in needles) for needles in sets)
 
     def _hashed_identities(self) -> Iterable[str]:
@@ -117,6 +119,6 @@ def _fits(stored: str, wanted: list[Network], hashed: set[str]) -> bool:
             kept = ipaddress.ip_network(stored, strict=False)
         except ValueError:
             return False
-        return any(kept.version == network.version and kept.overlaps(network) for network in wanted)  # type: ignore[arg-type]
+        return any(kept.version == network.version and kept.overlaps(network) for network in wanted)
     address = parse(stored)
     return address is not None and any(address in network for network in wanted)

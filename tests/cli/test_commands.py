@@ -177,7 +177,14 @@ def test_tail_follows_over_rotation(home: Path, follower: subprocess.Popen[str])
 
 def test_init_writes_what_the_seed_asks_for(home: Path) -> None:
     """The flags of the seed's installer, an env file that a shell can read, and the next command."""
-    flags = ("--audit-log", "accounts", "--include-fields", "email,username", "--exclude-strategies", "magic_link,oauth")
+    flags: tuple[str, ...] = (
+        "--audit-log",
+        "accounts",
+        "--include-fields",
+        "email,username",
+        "--exclude-strategies",
+        "magic_link,oauth",
+    )
     flags += ("--exclude-actions", "sign_in_with_token", "--ip-privacy-mode", "truncate", "--log-lifetime", "30")
     done = authaudit("init", *flags, home=home)
     assert done.returncode == 0, done.stderr

@@ -112,11 +112,11 @@ def test_option_from_the_environment(name: str) -> None:
 def test_option_as_a_keyword(name: str) -> None:
     """The same as a keyword argument, as text and as the Python value itself."""
     written, meant = GOOD[name]
-    more = {"hash_key": "x"} if name == "hash_compat" else {}
-    assert getattr(load({}, raises=True, **{name: written}, **more), name) == meant
+    more: dict[str, Any] = {"hash_key": "x"} if name == "hash_compat" else {}
+    assert getattr(load({}, raises=True, **more, **dict[str, Any]({name: written})), name) == meant
     if meant is not None:
         again = list(meant) if isinstance(meant, (frozenset, tuple)) else meant
-        assert getattr(load({}, raises=True, **{name: again}, **more), name) == meant
+        assert getattr(load({}, raises=True, **more, **dict[str, Any]({name: again})), name) == meant
 
 
 def test_defaults() -> None:
@@ -185,7 +185,7 @@ def test_all_faults_are_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
         ({"log_lifetim": "3"}, "did you mean log_lifetime?"),
     ],
 )
-def test_unknown_names_are_refused_with_the_nearest(given: dict[str, str], says: str) -> None:
+def test_unknown_names_are_refused_with_the_nearest(given: dict[str, Any], says: str) -> None:
     """A typo in a list costs its own item and is explained."""
     with pytest.raises(ConfigError, match=says.replace("?", r"\?")):
         load({}, raises=True, libraries=frozenset({"flask_login", "django_auth"}), fields={"email": True}, **given)
@@ -267,7 +267,7 @@ def test_table_lists_every_option() -> None:
     assert [line.split("`")[1] for line in options_table().splitlines()[2:]] == [row.name for row in OPTIONS]
 
 
-STRICTER = {
+STRICTER: dict[str, dict[Any, int]] = {
     "ip_privacy_mode": {IpPrivacy.NONE: 0, IpPrivacy.TRUNCATE: 1, IpPrivacy.HASH: 1, IpPrivacy.EXCLUDE: 2},
     "identity_privacy_mode": {
         IdentityPrivacy.NONE: 0,

@@ -67,7 +67,7 @@ def dispatch(call: Call) -> Flow:
 
 
 @pytest.fixture
-def web(fakelib: ModuleType, bench: Bench) -> Iterator[ModuleType]:
+def web(fakelib: Any, bench: Bench) -> Iterator[ModuleType]:
     """The module of both, watched."""
     module = ModuleType("fakeweb")
     sys.modules["fakeweb"] = module
@@ -87,7 +87,7 @@ def serve(web: ModuleType, bench: Bench, path: str, **scope: Any) -> list[Any]:
     """Send one request; the order of what happened: records by their status, and the application's own marks."""
     order: list[Any] = scope.setdefault("seen", [])
     told = bench.events.append
-    bench.events.append = lambda event: (told(event), order.append(f"{event.event} {event.status.value}"))  # type: ignore[method-assign,assignment]
+    bench.events.append = lambda event: (told(event), order.append(f"{event.event} {event.status.value}"))  # type: ignore[method-assign,assignment,func-returns-value]
 
     async def receive() -> dict[str, str]:
         return {"type": "websocket.connect"}
@@ -177,7 +177,11 @@ def test_hostile_asgi_request_is_read(headers: list[tuple[bytes, bytes]], client
     assert read.peer == (client[0] if client else None)
 
 
-@given(environ=st.dictionaries(st.sampled_from(["REMOTE_ADDR", "REMOTE_PORT", "HTTP_FORWARDED", "HTTP_HOST", "PATH_INFO"]), st.text()))
+@given(
+    environ=st.dictionaries(
+        st.sampled_from(["REMOTE_ADDR", "REMOTE_PORT", "HTTP_FORWARDED", "HTTP_HOST", "PATH_INFO"]), st.text()
+    )
+)
 def test_hostile_wsgi_request_is_read(environ: dict[str, str]) -> None:
     """Any text in the environ."""
     read = from_wsgi(environ, "f")

@@ -170,10 +170,13 @@ async def test_streaming_response(plain: Any, audit_trail: AuditTrail) -> None:
     assert told(audit_trail) == [checked(at="/stream")]
 
 
-async def test_endpoint_that_crashes(plain: Any, audit_trail: AuditTrail) -> None:
+async def test_endpoint_that_crashes(audit_trail: AuditTrail) -> None:
     """The exception is the application's own; what was checked before it is told."""
+    from .apps.starlette_app import create_app
+
+    transport = httpx.ASGITransport(app=create_app(), client=("127.0.0.1", 4711))
     with pytest.raises(RuntimeError):
-        await httpx.AsyncClient(transport=httpx.ASGITransport(app=plain), base_url="http://testserver").get("/crash")
+        await httpx.AsyncClient(transport=transport, base_url="http://testserver").get("/crash")
     assert told(audit_trail) == [checked(at="/crash")]
 
 
@@ -213,7 +216,7 @@ async def test_real_server(plain: Any, audit_trail: AuditTrail) -> None:
 
 
 async def test_server_that_believes_its_proxy(plain: Any, audit_trail: AuditTrail) -> None:
-    """uvicorn by default takes the client from the header of a proxy on the same machine: then that is the peer we see."""
+    """By default uvicorn takes the client from the header of a proxy on the same machine: then that is the peer we see."""
     async with served(plain) as address:
         await ask(address, "/check?given=wrong", "X-Forwarded-For: 203.0.113.9")
     (record,) = told(audit_trail)

@@ -98,7 +98,7 @@ class Credentials(AuthenticationBackend):
 class Renamed(Credentials):
     """Overrides and calls `super()`, with another name for the connection."""
 
-    async def authenticate(self, request: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:  # type: ignore[override]
+    async def authenticate(self, request: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         return await super().authenticate(request)
 
 
@@ -140,6 +140,7 @@ def create_app(backend: str = "Credentials") -> Starlette:
     routes: list[BaseRoute] = [
         Route("/who/{name}", whoami),
         Route("/inside", inside),
+        Route("/crash", crash),
         WebSocketRoute("/ws/{room}", ws),
         Mount("/teams/{team}", routes=[Route("/who/{name:path}", whoami)]),
     ]
@@ -191,7 +192,6 @@ def create_plain_app(state: Any = None) -> Starlette:
         Route("/post", check, methods=["PUT"]),
         Route("/read", read, methods=["POST"]),
         Route("/stream", stream),
-        Route("/crash", crash),
         Mount("/mounted/{tenant}", app=inner),
         Mount("/opaque", app=Opaque(inner)),
         Mount("/router", app=Router(routes=[Mount("/deep", routes=[Route("/{id:int}", check)])])),
