@@ -9,7 +9,10 @@ from flask import Flask, request
 from flask_login import LoginManager, UserMixin, login_user
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+JWT_SECRET = "story-secret-of-thirty-two-bytes!"
 Check = Callable[[str], Any]
+RAISED = ("ValueError", "Argon2Error", "InvalidHash", "PyJWTError", "PwdlibError")
+"""Names of what the libraries raise for what they do not accept; a check of one imports none of the others."""
 
 
 def _werkzeug() -> Check:
@@ -34,6 +37,43 @@ def _passlib(method: str) -> Check:
     return lambda given: getattr(context, method)(given, "broken" if given == "malformed" else stored)
 
 
+def _argon2() -> Check:
+    from argon2 import PasswordHasher
+
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    stored = hasher.hash("right")
+    return lambda given: hasher.verify("broken" if given == "malformed" else stored, given)
+
+
+def _pwdlib(method: str) -> Check:
+    from pwdlib import PasswordHash
+    from pwdlib.hashers.argon2 import Argon2Hasher
+    from pwdlib.hashers.bcrypt import BcryptHasher
+
+    argon2, bcrypt = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1), BcryptHasher(rounds=4)
+    stored = {"older": bcrypt.hash("right"), "malformed": "broken"}
+    newest = argon2.hash("right")
+
+    def verify(given: str) -> Any:
+        kind, _, password = given.rpartition(":")
+        return getattr(PasswordHash((argon2, bcrypt)), method)(password, stored.get(kind or password, newest))
+
+    return verify
+
+
+def _pyjwt() -> Check:
+    import jwt
+
+    def verify(given: str) -> Any:
+        how, _, given = given.rpartition("!")
+        if how == "unverified":
+            return jwt.decode(given, options={"verify_signature": False})["sub"]
+        options = {"require": [how]} if how in ("exp", "jti") else {}
+        return jwt.decode(given, JWT_SECRET, algorithms=["HS256"], issuer="story" if how == "issuer" else None, options=options)["sub"]
+
+    return verify
+
+
 def _totp() -> Check:
     import pyotp
 
@@ -53,6 +93,10 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "bcrypt": _bcrypt,
     "passlib.verify": lambda: _passlib("verify"),
     "passlib.verify_and_update": lambda: _passlib("verify_and_update"),
+    "argon2": _argon2,
+    "pwdlib.verify": lambda: _pwdlib("verify"),
+    "pwdlib.verify_and_update": lambda: _pwdlib("verify_and_update"),
+    "pyjwt": _pyjwt,
     "pyotp.totp": _totp,
     "pyotp.hotp": _hotp,
 }
@@ -78,7 +122,9 @@ def create_app() -> Flask:
         for given in request.form["given"].split():
             try:
                 results.append(str(verify(given)))
-            except ValueError:
+            except Exception as error:
+                if not {kind.__name__ for kind in type(error).__mro__} & set(RAISED):
+                    raise
                 results.append("raised")
         if request.form.get("then") == "login":
             login_user(User())
