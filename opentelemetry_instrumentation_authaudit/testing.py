@@ -61,7 +61,8 @@ class AuditTrail:
 
     @property
     def records(self) -> list[dict[str, str]]:
-        """Every record of the application, in the order of recording, as flat dictionaries: attribute names, `event`, `logged_at`."""
+        """Every record of the application, in the order of recording, as flat dictionaries: attribute names, `event`,
+        `logged_at`."""
         found = sorted(read(files_in(self.folder), Unreadable()), key=_number)
         return [record.flat() for record in found if not record.event.startswith("audit.")]
 

@@ -90,6 +90,8 @@ class Facts:
     resource: str | None = None
     token_id: str | None = None
     session_key: str | None = None
+    claims: Mapping[str, Any] | None = None
+    """Verified claims of a token: option `tenant_claim` names the one that holds the tenant. Nothing else is taken from them."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Values by names that the row declares in `Hook.params`; None values are left out, undeclared names are a fault."""
 
