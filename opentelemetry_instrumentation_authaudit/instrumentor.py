@@ -102,7 +102,7 @@ class AuthAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         from .pipeline.sink import Pipeline  # noqa: PLC0415
 
         self._pipeline = Pipeline(options, describe=self._describe)
-        engine = Engine(self._pipeline)
+        engine = Engine(self._pipeline, tenant_claim=options.tenant_claim)
         self._installation = listen(engine, [library for library in LIBRARIES if options.watches(library.name)], options.hooks)
         activate(engine)
 

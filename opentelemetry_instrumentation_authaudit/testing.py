@@ -152,7 +152,7 @@ def audit_trail(tmp_path: Path, audit_trail_options: dict[str, Any]) -> Iterator
     if engine is None:
         engine = Engine(trail.pipeline)
         installation = listen(engine)
-    engine.sink, engine.clock = trail.pipeline, trail.clock
+    engine.sink, engine.clock, engine.tenant_claim = trail.pipeline, trail.clock, audit_trail_options.get("tenant_claim")
     activate(engine)
     yield trail
     deactivate(engine)

@@ -58,9 +58,11 @@ class Engine:
     """Routes attempts: into an outer attempt, into the request, or out to the sink as one event. *clock* gives ns since
     the epoch."""
 
-    __slots__ = ("_begun", "active", "clock", "sink")
+    __slots__ = ("_begun", "active", "clock", "sink", "tenant_claim")
 
-    def __init__(self, sink: Sink, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, sink: Sink, clock: Callable[[], int] = time.time_ns, tenant_claim: str | None = None) -> None:
+        """*tenant_claim* is the name of the token claim that holds the tenant."""
+        self.tenant_claim = tenant_claim
         self.sink = sink
         self.clock = clock
         self.active = True

@@ -96,11 +96,11 @@ class Run:
             elif verdict is SKIP:
                 engine.reroute(attempt)
             else:
-                settle(attempt, verdict, outcome)
+                settle(attempt, verdict, outcome, engine.tenant_claim)
                 _send(engine, attempt)
 
 
-def settle(attempt: Attempt, verdict: Facts | Closing | Skip | None, outcome: Outcome) -> None:
+def settle(attempt: Attempt, verdict: Facts | Closing | Skip | None, outcome: Outcome, tenant_claim: str | None) -> None:
     """Learn from inside first (the deepest reason, the mechanism), then hear the row's own word, which wins."""
     if attempt.hook.role is not Role.HINT:
         attempt.end(outcome)
@@ -108,6 +108,9 @@ def settle(attempt: Attempt, verdict: Facts | Closing | Skip | None, outcome: Ou
         attempt.absorb(inner)
     if isinstance(verdict, Facts):
         attempt.say(verdict)
+        if verdict.claims is not None and tenant_claim is not None and attempt.tenant is None:
+            tenant = verdict.claims.get(tenant_claim)
+            attempt.tenant = str(tenant) if isinstance(tenant, (str, int)) else None
 
 
 def _send(engine: Engine, attempt: Attempt) -> None:

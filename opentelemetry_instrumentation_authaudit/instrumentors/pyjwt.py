@@ -19,7 +19,7 @@ def _decode(call: Call) -> Flow:
     if outcome.error is not None:
         return None  # the row names the exceptions
     claims = outcome.result["payload"]
-    return Facts(subject=_text(claims.get("sub")), token_id=_text(claims.get("jti")))
+    return Facts(subject=_text(claims.get("sub")), token_id=_text(claims.get("jti")), claims=claims)
 
 
 def _text(claim: object) -> str | None:

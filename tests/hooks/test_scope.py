@@ -476,6 +476,22 @@ def test_surroundings_reach_every_record_inside(fakelib: ModuleType, bench: Benc
     assert [(e.tenant, e.actor and e.actor.id) for e in bench.events] == [("acme-eu", "root"), (None, None)]
 
 
+def test_tenant_is_read_from_the_claim_that_the_option_names(fakelib: ModuleType, bench: Bench) -> None:
+    """A verified token says whose tenant it is; a claim of another kind is none."""
+    bench.engine.tenant_claim = "org"
+    bench.install(row("kept", _claims))
+    fakelib.kept({"org": "acme"})
+    fakelib.kept({"org": 7})
+    fakelib.kept({"org": ["acme"]})
+    fakelib.kept({})
+    assert [event.tenant for event in bench.events] == ["acme", "7", None, None]
+
+
+def _claims(call: Call) -> Flow:
+    yield
+    return Facts(claims=call.arg("user"))
+
+
 def test_time_is_the_end_of_the_attempt(fakelib: ModuleType, bench: Bench) -> None:
     """A parked success is told later, with the time at which it happened."""
     bench.install(AUTHENTICATE, row("login", subject, event="auth.register"))
