@@ -70,11 +70,12 @@ def _login_view(call: Call) -> Flow:
     if request.method != "POST" or request.endpoint not in _login_endpoints(call.instance):
         return SKIP
     outcome = yield
+    typed = _typed(request)
+    said = {"identity": next(iter(typed.values()), None), "params": typed}
     code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
     if isinstance(code, int) and code >= _SERVER_ERROR:
-        return Facts(status=Status.UNKNOWN, identity=_typed(request), fallback=Reason.BACKEND_ERROR)
-    fallback = _BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS)
-    return Facts(status=Status.FAILURE, identity=_typed(request), fallback=fallback)
+        return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **said)
+    return Facts(status=Status.FAILURE, fallback=_BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS), **said)
 
 
 def _login_endpoints(app: Any) -> set[str]:
@@ -82,16 +83,16 @@ def _login_endpoints(app: Any) -> set[str]:
     return set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
 
 
-def _typed(request: Any) -> str | None:
-    """The identity in a form or JSON body that the view has read; a body it left alone stays unread."""
+def _typed(request: Any) -> dict[str, str]:
+    """The field that names the account in a form or JSON body that the view has read; a body it left alone stays unread."""
     form = vars(request).get("form")
     body = next((read for read in getattr(request, "_cached_json", ()) if isinstance(read, Mapping)), None)
     for source in (form, body):
         for name in _IDENTITY_FIELDS:
             value = source.get(name) if source is not None else None
             if isinstance(value, str) and value:
-                return value
-    return None
+                return {name: value}
+    return {}
 
 
 def _session_user() -> str | None:
@@ -169,6 +170,7 @@ HOOKS = (
         role=Role.HINT,
         event="auth.sign_in",
         strategy=Strategy.PASSWORD,
+        params=dict.fromkeys(_IDENTITY_FIELDS, True),
     ),
 )
 

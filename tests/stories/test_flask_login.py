@@ -113,6 +113,28 @@ def test_unknown_user(client: Any, audit_trail: AuditTrail) -> None:
     assert without_agent(audit_trail.story()) == [refused("invalid_credentials", audit__identity="zed")]
 
 
+class TestIncludedFields:
+    """The seed's own example: `include_fields=email,username`."""
+
+    @pytest.fixture
+    def audit_trail_options(self) -> dict[str, Any]:
+        """As an installation would be configured."""
+        return {"include_fields": "email,username", "hash_key": "k:secret"}
+
+    def test_named_field_is_recorded_in_clear(self, client: Any, audit_trail: AuditTrail) -> None:
+        """The field itself, and the identity that it carried."""
+        client.post("/login", data={"username": "zed", "password": "wrong"})
+        told = refused("invalid_credentials", audit__identity="zed", audit__params__username="zed")
+        assert without_agent(audit_trail.story()) == [told]
+
+    def test_field_that_is_not_named_stays_out(self, client: Any, audit_trail: AuditTrail) -> None:
+        """Another field carried the identity: it is hashed, and there is no parameter."""
+        client.post("/login", data={"login": "zed", "password": "wrong"})
+        (told,) = audit_trail.story()
+        assert told["audit.identity"].startswith("hashed:k:")
+        assert not [name for name in told if name.startswith("audit.params.")]
+
+
 def test_wrong_password_as_json(client: Any, audit_trail: AuditTrail) -> None:
     """A JSON body that the view has read names the account."""
     client.post("/login", json={"username": "ann", "password": "wrong"})
