@@ -22,7 +22,9 @@ client = create_app().test_client()
 client.post("/login", data={"username": "ann", "password": "right"})
 client.post("/login", data={"username": "ann", "password": "wrong"})
 """
-BY_HAND = "from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor\nAuthAuditInstrumentor().instrument({options})\n"
+BY_HAND = (
+    "from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor\nAuthAuditInstrumentor().instrument({options})\n"
+)
 
 
 def run(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -206,7 +208,9 @@ def test_health_tells_what_is_watched(instrumentor: Any, tmp_path: Path) -> None
     assert not instrumentor.health().active
 
 
-def test_configured_hook_that_cannot_be_read_is_named(instrumentor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_configured_hook_that_cannot_be_read_is_named(
+    instrumentor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """It costs itself."""
     instrumentor.instrument(journal_dir=tmp_path / "journal", hooks=["nonsense"])
     assert instrumentor.health().active

@@ -71,7 +71,7 @@ def _login_view(call: Call) -> Flow:
         return SKIP
     outcome = yield
     typed = _typed(request)
-    said = {"identity": next(iter(typed.values()), None), "params": typed}
+    said: dict[str, Any] = {"identity": next(iter(typed.values()), None), "params": typed}
     code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
     if isinstance(code, int) and code >= _SERVER_ERROR:
         return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **said)
