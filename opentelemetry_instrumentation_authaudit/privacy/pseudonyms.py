@@ -17,7 +17,7 @@ from pathlib import Path
 from ..config import Config
 from ..guard import warn
 
-__all__ = ("Key", "Keyring", "key_folder")
+__all__ = ("Key", "Keyring", "folded", "key_folder")
 
 _DIGITS = 32
 _KEY_BYTES = 32
@@ -77,7 +77,7 @@ class Keyring:
 
     def identity(self, identity: str) -> str:
         """The pseudonym of an e-mail or user name; case, blanks around it and Unicode's look-alike forms do not matter."""
-        return _hash(self.first, _labelled("identity", _folded(identity)))
+        return _hash(self.first, _labelled("identity", folded(identity)))
 
     def every(self) -> tuple[Keyring, ...]:
         """A ring for each key, to search for what any of them hashed."""
@@ -98,7 +98,8 @@ def _labelled(purpose: str, text: str) -> bytes:
     return f"{purpose}\0{text}".encode("utf-8", "replace")
 
 
-def _folded(identity: str) -> str:
+def folded(identity: str) -> str:
+    """*identity* such that two spellings of the same one are equal."""
     return unicodedata.normalize("NFKC", identity).strip().casefold()
 
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from ..config import IpPrivacy
 from ..model import names
 from ..model.catalog import matches
-from ..privacy.addresses import parse
-from ..privacy.pseudonyms import Keyring
+from ..privacy.addresses import AddressPrivacy, parse
+from ..privacy.pseudonyms import Keyring, folded
 from .reader import Record
 
 __all__ = ("Filters",)
 
 _Test: TypeAlias = Callable[[Record], bool]
-Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+_Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9 ._:@-]+")
+"""Characters that every writer of JSON writes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The flags of `authaudit query`."""
+    """The flags of `authaudit query`. Actions and events may be patterns; a strategy may also be a provider, as in the options."""
 
     subject: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
@@ -42,13 +45,13 @@ class Filters:
     def tests(self) -> list[_Test]:
         """One test for each flag in use. ValueError for an address that is none."""
         exact = {
-            names.SUBJECT: self.subject,
-            names.OUTCOME: self.status,
-            names.STRATEGY: self.strategy,
-            names.PROVIDER: self.provider,
-            names.TENANT: self.tenant,
+            (names.SUBJECT,): self.subject,
+            (names.OUTCOME,): self.status,
+            (names.STRATEGY, names.PROVIDER): self.strategy,
+            (names.PROVIDER,): self.provider,
+            (names.TENANT,): self.tenant,
         }
-        found = [_is(name, values) for name, values in exact.items() if values]
+        found = [_one_of(where, frozenset(values)) for where, values in exact.items() if values]
         if self.action:
             found.append(lambda record: _any(self.action, record.attributes.get(names.ACTION, "")))
         if self.event:
@@ -56,10 +59,9 @@ class Filters:
         if self.service:
             found.append(lambda record: record.service in self.service)
         if self.identity:
-            wanted = {value.casefold() for value in self.identity} | set(self._hashed_identities())
-            found.append(lambda record: record.attributes.get(names.IDENTITY, "").casefold() in wanted)
+            found.append(_identities(self.identity, self._rings()))
         if self.ip:
-            found.append(_addresses([_network(text) for text in self.ip], self.keys))
+            found.append(_addresses([_network(text) for text in self.ip], self._rings()))
         if self.since or self.until is not None:
             last = self.until if self.until is not None else 1 << 63
             found.append(lambda record: self.since <= record.time <= last)
@@ -67,53 +69,63 @@ class Filters:
 
     def needles(self) -> Callable[[bytes], bool]:
         """A test on the bytes of a line, before it is parsed: false only where no record in it can match."""
-        sets = [
-            [encode_basestring(value).encode() for value in values]
-            for values in (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service)
-            if values
-        ]
-        sets += [
-            [encode_basestring(pattern).encode() for pattern in patterns]
-            for patterns in (self.action, self.event)
-            if patterns and not any(set(pattern) & set("*{") for pattern in patterns)
-        ]
+        flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action, self.event)
+        sets = [set(map(_needle, values)) for values in flags if values]
         return lambda line: all(any(needle in line for needle in needles) for needles in sets)
 
-    def _hashed_identities(self) -> Iterable[str]:
-        rings = self.keys.every() if self.keys is not None else ()
-        return (ring.identity(value) for ring in rings for value in self.identity)
+    def _rings(self) -> tuple[Keyring, ...]:
+        return self.keys.every() if self.keys is not None else ()
 
 
-def _is(name: str, values: tuple[str, ...]) -> _Test:
-    return lambda record: record.attributes.get(name) in values
+def _needle(value: str) -> bytes:
+    """What is in every line that holds *value*, which may be a pattern, however its writer escapes: the longest plain part."""
+    literal = max(re.split(r"\{\w+\}|\*", value), key=len).encode("utf-8", "replace")
+    plain = max(_PLAIN.findall(literal), key=len, default=b"")
+    return b'"%b"' % plain if plain == value.encode("utf-8", "replace") else plain
+
+
+def _one_of(where: tuple[str, ...], values: frozenset[str]) -> _Test:
+    return lambda record: any(record.attributes.get(name) in values for name in where)
 
 
 def _any(patterns: Iterable[str], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
 
 
-def _network(text: str) -> Network:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is no address: write 192.0.2.7, 2001:db8::1, or a network like 192.0.2.0/24") from None
-
-
-def _addresses(wanted: list[Network], keys: Keyring | None) -> _Test:
-    """Stored clear: inside a wanted network; stored as a network: overlapping one; stored as a hash: the hash of a
-    wanted address."""
-    single = [network.network_address.packed for network in wanted if network.num_addresses == 1]
-    hashed = {ring.address(packed) for ring in (keys.every() if keys is not None else ()) for packed in single}
+def _identities(wanted: Iterable[str], rings: Iterable[Keyring]) -> _Test:
+    """Stored clear: the same but for case; stored as a hash: the hash of a wanted one."""
+    clear = {folded(identity) for identity in wanted}
+    hashed = {ring.identity(identity) for ring in rings for identity in wanted}
 
     def test(record: Record) -> bool:
-        return any(_fits(record.attributes.get(name, ""), wanted, hashed) for name in (names.CLIENT_ADDRESS, names.PEER_ADDRESS))
+        stored = record.attributes.get(names.IDENTITY, "")
+        return stored in hashed or folded(stored) in clear
 
     return test
 
 
-def _fits(stored: str, wanted: list[Network], hashed: set[str]) -> bool:
-    if stored in hashed:
-        return True
+def _network(text: str) -> _Network:
+    try:
+        address = parse(text)
+        return ipaddress.ip_network(text, strict=False) if address is None else ipaddress.ip_network(address)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address: write 192.0.2.7, 2001:db8::1, or a network like 192.0.2.0/24") from None
+
+
+def _addresses(wanted: list[_Network], rings: Iterable[Keyring]) -> _Test:
+    """Stored clear: in a wanted network; stored as a network: overlapping one; stored as a hash: that of a wanted address."""
+    modes = [AddressPrivacy(IpPrivacy.HASH, 0, 0, ring, ash) for ring in rings for ash in (False, True)]
+    single = [str(network.network_address) for network in wanted if network.num_addresses == 1]
+    hashed = {mode(text) for mode in modes for text in single}
+
+    def test(record: Record) -> bool:
+        stored = (record.attributes.get(name, "") for name in (names.CLIENT_ADDRESS, names.PEER_ADDRESS))
+        return any(address in hashed or _within(address, wanted) for address in stored)
+
+    return test
+
+
+def _within(stored: str, wanted: list[_Network]) -> bool:
     if "/" in stored:
         try:
             kept = ipaddress.ip_network(stored, strict=False)

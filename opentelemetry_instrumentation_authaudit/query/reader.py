@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import heapq
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..journal.names import JournalFile
 from ..model import names
 
 __all__ = ("Record", "Unreadable", "files_in", "read")
 
+_Key: TypeAlias = tuple[int, str, int]
+
 _START: Final = b'{"resourceLogs"'
-_WINDOW: Final = 4096
+_END: Final = b"}]}]}"
+_WINDOW: Final = 1024
 """Records of one stream may stand out of order by what waited for the end of a request; never by this many."""
+_DAY: Final = 86_400 * 1_000_000_000
+_LAST_MOMENT: Final = 253_402_300_800 * 1_000_000_000
+"""The end of the year 9999, where calendars of most programs end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class Record:
     time: int
     """Nanoseconds since the epoch."""
     attributes: dict[str, str]
+    number: int = 0
+    """Its place in its stream, 0 if it has none."""
     service: str = ""
     severity: int | None = None
     trace_id: str = ""
@@ -87,20 +96,48 @@ def read(
 ) -> Iterator[Record]:
     """The audit records of *files* in the order of their time, each once.
 
-    *may_match* sees the bytes of a line before it is parsed and says whether it is worth it; *since* (nanoseconds) lets whole files
-    of earlier days be left closed.
+    *may_match* sees the bytes of a line before it is parsed and says whether it is worth it; *since* (nanoseconds) lets whole
+    files of earlier days be left closed.
     """
     streams: dict[str, list[Path]] = {}
     for path in files:
-        journal = JournalFile.parse(path.name)
-        if journal is None or not since or _ends_after(journal, since):
+        if not since or _first_moment(path) + 3 * _DAY > since:
+            journal = JournalFile.parse(path.name)
             streams.setdefault(f"{path.parent}/{journal.stream if journal else path.name}", []).append(path)
     seen: set[str] = set()
-    ordered = [_nearly_sorted(_records(sorted(parts, key=_part), unreadable, may_match)) for parts in streams.values()]
-    for record in heapq.merge(*ordered, key=_order):
+    for record in _merged(streams.values(), unreadable, may_match):
         if record.id not in seen:
             seen.add(record.id)
             yield record
+
+
+def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
+    """The records of all streams in order. A stream is opened when its time has come: of months, few live at once."""
+    waiting = sorted((min(map(_first_moment, parts)), number, parts) for number, parts in enumerate(streams))
+    waiting.reverse()
+    heads: list[tuple[_Key, int, Record, Iterator[Record]]] = []
+    while waiting or heads:
+        if waiting and (not heads or waiting[-1][0] <= heads[0][0][0]):
+            _, number, parts = waiting.pop()
+            records = _nearly_sorted(_records(sorted(parts, key=_part), unreadable, may_match))
+        else:
+            _, number, record, records = heapq.heappop(heads)
+            yield record
+        following = next(records, None)
+        if following is not None:
+            heapq.heappush(heads, (_order(following), number, following, records))
+
+
+def _first_moment(path: Path) -> int:
+    """Before any record of the file: the day before its own, for clocks that were set back; 0 if it is no journal."""
+    journal = JournalFile.parse(path.name)
+    if journal is None:
+        return 0
+    try:
+        day = datetime.fromisoformat(journal.day).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return 0
+    return int(day.timestamp()) * 1_000_000_000 - _DAY
 
 
 def _part(path: Path) -> tuple[int, str]:
@@ -108,18 +145,12 @@ def _part(path: Path) -> tuple[int, str]:
     return (journal.part if journal else 0), path.name
 
 
-def _ends_after(journal: JournalFile, since: int) -> bool:
-    """A journal file ends with its UTC day, give or take what a clock that was set back may do."""
-    day = datetime.strptime(journal.day, "%Y-%m-%d").replace(tzinfo=timezone.utc)
-    return day.timestamp() + 2 * 86_400 > since / 1_000_000_000
-
-
-def _order(record: Record) -> tuple[int, str, int]:
-    return record.time, record.attributes.get(names.STREAM_ID, ""), int(record.attributes.get(names.SEQUENCE_NUMBER) or 0)
+def _order(record: Record) -> _Key:
+    return record.time, record.attributes.get(names.STREAM_ID, ""), record.number
 
 
 def _nearly_sorted(records: Iterator[Record]) -> Iterator[Record]:
-    heap: list[tuple[tuple[int, str, int], int, Record]] = []
+    heap: list[tuple[_Key, int, Record]] = []
     for count, record in enumerate(records):
         item = (_order(record), count, record)
         if len(heap) < _WINDOW:
@@ -135,52 +166,84 @@ def _records(paths: Iterable[Path], unreadable: Unreadable, may_match: Callable[
         try:
             with path.open("rb") as file:
                 for line in file:
-                    if may_match(line):
+                    if may_match(line) or not _whole(line):
                         yield from parse(line, unreadable, path.name)
         except OSError as error:
             unreadable.files[str(path)] = error.strerror or type(error).__name__
 
 
+def _whole(line: bytes) -> bool:
+    """Whether the line looks like one document: what does not is parsed in any case, so that a torn one is counted."""
+    return line.startswith(_START) and line.rstrip(b"\n").endswith(_END) and line.count(_START) == 1
+
+
 def parse(line: bytes, unreadable: Unreadable, file: str = "") -> Iterator[Record]:
-    """The audit records of one line."""
+    """The audit records of one line. Records of others, in whatever shape, are passed over."""
     for document in _documents(line, unreadable):
-        for resource_logs in document.get("resourceLogs", ()):
-            service = _attributes(resource_logs.get("resource", {}).get("attributes", ())).get("service.name", "")
-            for scope_logs in resource_logs.get("scopeLogs", ()):
-                for found in scope_logs.get("logRecords", ()):
-                    attributes = _attributes(found.get("attributes", ()))
-                    if names.RECORD_ID in attributes:
+        for resource_logs in _objects(document.get("resourceLogs")):
+            service = ""
+            if isinstance(resource := resource_logs.get("resource"), dict):
+                service = _attributes(resource.get("attributes")).get("service.name", "")
+            for scope_logs in _objects(resource_logs.get("scopeLogs")):
+                for found in _objects(scope_logs.get("logRecords")):
+                    attributes = _attributes(found.get("attributes"))
+                    if names.RECORD_ID not in attributes:
+                        continue
+                    try:
                         yield _record(found, attributes, service, file)
+                    except (TypeError, ValueError):
+                        unreadable.lines += 1
 
 
 def _record(found: dict[str, Any], attributes: dict[str, str], service: str, file: str) -> Record:
+    """TypeError or ValueError where a number is none."""
+    time = int(found.get("timeUnixNano") or 0)
+    if not 0 <= time < _LAST_MOMENT:
+        raise ValueError("no time of a calendar")
     return Record(
-        event=found.get("eventName", ""),
-        time=int(found.get("timeUnixNano") or 0),
+        event=str(found.get("eventName") or ""),
+        time=time,
         attributes=attributes,
+        number=int(attributes.get(names.SEQUENCE_NUMBER) or 0),
         service=service,
-        severity=found.get("severityNumber"),
-        trace_id=found.get("traceId", ""),
-        span_id=found.get("spanId", ""),
+        severity=int(found.get("severityNumber") or 0) or None,
+        trace_id=str(found.get("traceId") or ""),
+        span_id=str(found.get("spanId") or ""),
         file=file,
     )
 
 
-def _attributes(found: Iterable[dict[str, Any]]) -> dict[str, str]:
-    return {item["key"]: str(next(iter(item.get("value", {}).values()), "")) for item in found}
+def _objects(found: object) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a JSON array; none where it is something else."""
+    return (item for item in found if isinstance(item, dict)) if isinstance(found, list) else iter(())
+
+
+def _attributes(found: Any) -> dict[str, str]:
+    try:  # the usual shape, which is read several times faster
+        return {
+            sys.intern(item["key"]): text if type(text := item["value"].get("stringValue")) is str else _text(item["value"])
+            for item in found
+        }
+    except (AttributeError, KeyError, TypeError):
+        items = ((item.get("key"), item.get("value")) for item in _objects(found))
+        return {key: _text(value) for key, value in items if isinstance(key, str)}
+
+
+def _text(value: object) -> str:
+    """An OTLP `AnyValue` as text: a string as it is, everything else as JSON."""
+    inner = next(iter(value.values()), "") if isinstance(value, dict) else ""
+    return inner if isinstance(inner, str) else json.dumps(inner)
 
 
 def _documents(line: bytes, unreadable: Unreadable) -> Iterator[dict[str, Any]]:
     """The whole documents in *line*; a torn one is given up where the next begins."""
-    if not line.strip():
-        return
     for number, part in enumerate(line.split(_START)):
         text = (_START if number else b"") + part
         if not text.strip():
             continue
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             unreadable.lines += 1
             continue
         if isinstance(document, dict):

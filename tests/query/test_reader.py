@@ -6,6 +6,8 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, files_in, read
 
 from .trail import DAY, SECOND, canonical, ids, line, write
@@ -118,3 +120,90 @@ def test_far_out_of_order_within_the_window(tmp_path: Path) -> None:
     path = write(tmp_path, [canonical(n, at=at) for n, at in enumerate(times, 1)])
     read_times = [(record.time - DAY) // SECOND for record in read([path], Unreadable())]
     assert read_times == sorted(times)
+
+
+def test_stream_is_opened_when_its_time_has_come(tmp_path: Path) -> None:
+    """Months of streams: only those that live at once are open, so a year's trail is read in little memory."""
+    days = [f"2025-11-{day:02d}" for day in (20, 22, 24, 26)]
+    start = DAY // 86_400_000_000_000 * 86_400_000_000_000 - 4 * 86_400_000_000_000
+    files = [
+        write(
+            tmp_path,
+            [canonical(n, at=(start - DAY) // SECOND + index * 2 * 86_400 + n, stream=f"{index}" * 16) for n in (1, 2)],
+            name=f"{day}.{str(index) * 16}.0001.jsonl",
+        )
+        for index, day in enumerate(days)
+    ]
+    looked_at: list[bytes] = []
+
+    def look(whole: bytes) -> bool:
+        looked_at.append(whole)
+        return True
+
+    records = read(files, Unreadable(), may_match=look)
+    assert next(records).id == "0000-0001"
+    assert len(looked_at) == 2
+    assert [record.id for record in records] == [
+        "0000-0002",
+        "1111-0001",
+        "1111-0002",
+        "2222-0001",
+        "2222-0002",
+        "3333-0001",
+        "3333-0002",
+    ]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b'{"resourceLogs":null}',
+        b'{"resourceLogs":[1,{"resource":null,"scopeLogs":[{"logRecords":"x"}]}]}',
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{"value":{}},7]}]}]}]}',
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{"key":"a","value":null},{"key":[]}]}]}]}]}',
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":[],"attributes":{"a":1}}]}]}]}',
+    ],
+)
+def test_records_of_others_may_have_any_shape(tmp_path: Path, foreign: bytes) -> None:
+    """Somebody else's logs share the collector's file: they are none of ours, and no fault."""
+    path, unreadable = tmp_path / "mixed.jsonl", Unreadable()
+    path.write_bytes(foreign + b"\n" + line(canonical(1)))
+    assert ids([path], unreadable) == ["aaaa-0001"]
+    assert not unreadable
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b'"timeUnixNano":"', b'"timeUnixNano":"999999999'),
+        (b'"timeUnixNano":"', b'"timeUnixNano":"x'),
+        (b'"timeUnixNano":"', b'"timeUnixNano":"-'),
+        (b'"intValue":"1"', b'"intValue":"one"'),
+        (b'{"resourceLogs"', b"[" * 100_000 + b'{"resourceLogs"'),
+    ],
+)
+def test_damaged_record_costs_itself(tmp_path: Path, good: bytes, bad: bytes) -> None:
+    """A number that is none, a time of no calendar, a nesting without end: counted, and the next record is read."""
+    path, unreadable = tmp_path / "damaged.jsonl", Unreadable()
+    path.write_bytes(line(canonical(1)).replace(good, bad) + line(canonical(2)))
+    assert ids([path], unreadable)[-1] == "aaaa-0002"
+    assert unreadable.lines == 1
+
+
+def test_values_that_are_no_text_are_read_as_json(tmp_path: Path) -> None:
+    """A collector's processor added a flag and a list."""
+    document = json.loads(line(canonical(1)))
+    more = [{"key": "flag", "value": {"boolValue": True}}, {"key": "list", "value": {"arrayValue": {"values": []}}}]
+    document["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"] += more
+    path = tmp_path / "collected.jsonl"
+    path.write_text(json.dumps(document))
+    (record,) = read([path], Unreadable())
+    assert (record.attributes["flag"], record.attributes["list"], record.number) == ("true", '{"values": []}', 1)
+
+
+def test_torn_line_is_counted_whatever_is_asked(tmp_path: Path) -> None:
+    """What was lost might have been an answer: the look at the raw line does not hide it."""
+    path, unreadable = tmp_path / "torn.jsonl", Unreadable()
+    path.write_bytes(line(canonical(1))[:200] + line(canonical(2)) + line(canonical(3))[:300] + b"\n" + line(canonical(4)))
+    assert list(read([path], unreadable, may_match=lambda _whole: False)) != []
+    assert unreadable.lines == 2

@@ -31,10 +31,19 @@ def test_time_is_understood(text: str, meant: str) -> None:
 
 def test_date_as_an_end_is_its_last_moment() -> None:
     """`--until 2026-11-24` takes in the whole day."""
-    assert moment("2026-11-24", end=True) == moment("2026-11-25") - 1000
+    assert moment("2026-11-24", end=True) == moment("2026-11-25") - 1
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "", "10 parsecs"])
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("2026-11-24T10:00Z", 60_000_000_000), ("2026-11-24T10:00:00Z", 1_000_000_000), ("2026-11-24T10:00:00.25Z", 10_000_000)],
+)
+def test_end_takes_in_what_is_written(text: str, length: int) -> None:
+    """Somebody copies a time from the table, which shows seconds: `--until` finds that record, whatever its microseconds."""
+    assert moment(text, end=True) - moment(text) == length - 1
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "", "10 parsecs", "20261124", "2026-W48-2", "999999999d"])
 def test_what_is_no_time_is_explained(text: str) -> None:
     """The message shows what times look like."""
     with pytest.raises(ValueError, match="write 2026-11-24"):
