@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -283,6 +284,21 @@ def test_two_tries_in_two_requests(client: Any, audit_trail: AuditTrail) -> None
     first, second = audit_trail.story()
     assert first == refused("wrong_password", audit__identity="ann", error__type="invalid_login", **ANN)
     assert second == signed_in(audit__flow__id="flow-2")
+
+
+def test_sign_in_that_breaks(app: Any, audit_trail: AuditTrail) -> None:
+    """Two backends and no word which of them it was: Django gives up half way, and nobody knows what the session is worth."""
+    from django.contrib.auth import login
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import RequestFactory
+
+    request: Any = RequestFactory().get("/")
+    request.session = SessionStore()
+    with pytest.raises(ValueError, match="multiple authentication backends"):
+        login(request, user("ann"))
+    facts = {"audit__action": "sign_in_with_session", "audit__strategy": "session", "session__id": "session-1"}
+    facts |= {"audit__reason": "backend_error", "error__type": "ValueError"}
+    assert audit_trail.story() == [offline("auth.sign_in", "unknown", **facts, **ANN)]
 
 
 def test_sign_in_in_place_of_somebody_else(ann: Any, audit_trail: AuditTrail) -> None:
@@ -773,6 +789,28 @@ def test_client_by_its_headers(client: Any, audit_trail: AuditTrail) -> None:
     )
     there = {"client__address": "192.0.2.7", "network__peer__address": "192.0.2.7", "user_agent.original": "browser"}
     assert audit_trail.story() == [signed_in(**there)]
+
+
+def test_no_query_is_ours(client: Any, audit_trail: AuditTrail) -> None:
+    """Whatever is recorded was in memory: not one query starts in code of ours."""
+    from django.db import connection
+
+    ours: list[str] = []
+
+    def watch(execute: Any, sql: str, *more: Any) -> Any:
+        callers = traceback.walk_stack(None)
+        ours.extend(sql for frame, _ in callers if "instrumentors" in frame.f_code.co_filename)
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(watch):
+        client.post("/reset/", {"email": "ann@example.org"})
+        client.post(client.get(secret_link("reset"))["Location"], {"new_password1": PASSWORD, "new_password2": PASSWORD})
+        client.post("/sign-up/", {"username": "eve", "password1": NEW, "password2": NEW})
+        client.post("/logout/")
+        sign_in(client)
+        change_password(client)
+    assert len(audit_trail.story()) == 7
+    assert ours == []
 
 
 def test_browsing_is_silent(ann: Any, audit_trail: AuditTrail) -> None:
