@@ -32,6 +32,7 @@ examples:
 Times: 2026-11-24, 2026-11-24T10:00:00Z, or 15m, 2h, 7d ago. Records come oldest first; --last N keeps the newest N.
 """
 
+_UNLIMITED = 100_000  # columns, where no terminal says how wide it is: a pipe
 _LISTS = ("subject", "identity", "action", "event", "status", "strategy", "provider", "tenant", "service", "ip")
 _HELP = {
     "subject": "the authenticated identity, as the library names it: auth.user:42",
@@ -110,10 +111,10 @@ def filters_of(options: argparse.Namespace) -> Filters:
     return filters
 
 
-def lines_of(records: Iterable[Record], form: str) -> Iterator[str]:
-    """The records as text of that format."""
+def lines_of(records: Iterable[Record], form: str, window: int | None = None) -> Iterator[str]:
+    """The records as text of that format; *window* is for a table that never ends."""
     if form == "text":
-        return as_table(records, shutil.get_terminal_size((160, 24)).columns)
+        return as_table(records, shutil.get_terminal_size((_UNLIMITED, 24)).columns, window)
     return as_json(records) if form == "json" else as_csv(records)
 
 
