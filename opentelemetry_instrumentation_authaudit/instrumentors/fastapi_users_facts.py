@@ -88,8 +88,8 @@ def registered(call: Call) -> Flow:
     """Inside `create` this folds away; alone it tells of an account that an OAuth sign-in made."""
     user = call.arg("user")
     accounts = _loaded(user, "oauth_accounts") or ()
-    provider = next((_text(account, "oauth_name") for account in accounts), None)
-    facts = _of(user, identity=_text(user, "email"), provider=provider)
+    provider = next((_loaded(account, "oauth_name") for account in accounts), None)
+    facts = _of(user, identity=_loaded(user, "email"), provider=provider)
     yield
     return facts
 
@@ -107,9 +107,10 @@ def verify_account(_call: Call) -> Flow:
 
 def reset(_call: Call) -> Flow:
     outcome = yield
-    if _failed(outcome.error, "InvalidResetPasswordToken") and outcome.error.__context__ is None:  # type: ignore[union-attr]
-        return Facts(reason=Reason.TOKEN_REVOKED)  # a good token, made for an earlier password
-    return _of(outcome.result)
+    reason = _meaning(outcome.error)
+    if reason is Reason.INVALID_CODE:  # the check inside knows better, or the token was good and made for an earlier password
+        reason = Reason.TOKEN_REVOKED if getattr(outcome.error, "__context__", None) is None else None
+    return _of(outcome.result, reason=reason)
 
 
 def update_of(field: str, *, to: bool | None = None) -> Callable[[Call], Flow]:
@@ -121,8 +122,7 @@ def update_of(field: str, *, to: bool | None = None) -> Callable[[Call], Flow]:
             return None
         before = _of(user)
         outcome = yield
-        known = (reason for name, reason in ERRORS.items() if _failed(outcome.error, name))
-        return Facts(subject=before.subject, resource=before.resource, reason=next(known, None))
+        return Facts(subject=before.subject, resource=before.resource, reason=_meaning(outcome.error))
 
     return extract
 
@@ -187,6 +187,11 @@ def _loaded(user: Any, name: str) -> Any:
 def _text(holder: Any, name: str) -> str | None:
     value = getattr(holder, name, None)
     return value if isinstance(value, str) else None
+
+
+def _meaning(error: BaseException | None) -> Reason | None:
+    """Said outright where notes about the user would otherwise be taken for the reason."""
+    return next((ERRORS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in ERRORS), None)
 
 
 def _failed(error: BaseException | None, name: str) -> bool:

@@ -26,6 +26,7 @@ _CHAIN_ATTRIBUTES = 4  # stream, number, previous hash, end: added behind the po
 _LIMIT = MAX_ATTRIBUTES - _CHAIN_ATTRIBUTES - len((names.REDACTED, names.TRUNCATED))
 _SHORTEST_ECHO = 8  # characters: a shorter user name may be a common word
 
+_EXCEPTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}(?:Error|Exception)")
 _PUBLIC_PARAMS: Final = frozenset({"client_id", "scope"})
 """May look like secrets (`0123abcd...`, `token:read`) and are none (RFC 6749, 2.2 and 3.3)."""
 
@@ -145,6 +146,11 @@ def _free_text(_policy: Policy, item: _Field) -> str | None:
     return item.without_echo(text)
 
 
+def _error_type(policy: Policy, item: _Field) -> str | None:
+    """The name of an exception class may be long and hold a digit (`OAuth2AuthorizeCallbackError`); another's code may be anything."""
+    return item.text if _EXCEPTION.fullmatch(item.text) else _free_text(policy, item)
+
+
 def _path(_policy: Policy, item: _Field) -> str | None:
     return item.without_echo(scrub_path(item.text, item.removed))
 
@@ -209,7 +215,7 @@ _TREATMENTS: Final[Mapping[str, Callable[[Policy, _Field], str | None]]] = {
     names.TOKEN_ID: _token,
     names.PATH: _path,
     names.USER_AGENT: _free_text,
-    names.ERROR_TYPE: _free_text,
+    names.ERROR_TYPE: _error_type,
 }
 """What is done to an attribute; to a parameter `_param`, to everything else `_identifier`."""
 

@@ -182,6 +182,12 @@ def test_a_token_in_an_identifier_is_masked(where: str, configured: Configured) 
     assert JWT not in str(applied(configured, replace(EVENT, **facts)))
 
 
+def test_the_name_of_an_exception_class_is_no_secret(configured: Configured) -> None:
+    """However long it is and whatever digits it holds."""
+    kept = applied(configured, replace(EVENT, status=Status.FAILURE, error_type="OAuth2AuthorizeCallbackError"))
+    assert kept[names.ERROR_TYPE] == "OAuth2AuthorizeCallbackError"
+
+
 def test_a_client_id_is_public(configured: Configured) -> None:
     """OAuth client ids look random and are no secrets; other parameters that look so go."""
     kept = applied(

@@ -15,10 +15,10 @@ def label(distribution: str) -> str:
     return f"{distribution.lower()} {version(distribution)}"
 
 
-def browser(app: Any, **more: Any) -> httpx.AsyncClient:
+def browser(app: Any, base_url: str = "http://testserver") -> httpx.AsyncClient:
     """An HTTP client that speaks to *app* directly; exceptions of the application become responses, as behind a server."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=("127.0.0.1", 4711))
-    return httpx.AsyncClient(transport=transport, base_url="http://testserver", **more)
+    return httpx.AsyncClient(transport=transport, base_url=base_url)
 
 
 def record(library: str, event: str, outcome: str = "success", *, at: str, method: str = "POST", **more: str) -> Record:
