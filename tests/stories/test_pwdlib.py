@@ -28,7 +28,7 @@ def test_right_password_alone_is_silent(audit_trail: AuditTrail, check: str) -> 
 
 
 def test_wrong_password_is_one_inferred_failure(audit_trail: AuditTrail, check: str) -> None:
-    """pwdlib and argon2 below it: one check."""
+    """What argon2 below says is the same check."""
     assert "False" in post(check, "wrong")
     assert told(audit_trail) == [{**record, **MISMATCH} for record in refused(LIBRARY)]
 
