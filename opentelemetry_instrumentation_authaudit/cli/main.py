@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Final
+from importlib import import_module, metadata
+from typing import Any, Final
 
 __all__ = ("BAD_ANSWER", "UNFINISHED", "USAGE", "CliError", "main")
 
 BAD_ANSWER: Final = 1
 USAGE: Final = 2
 UNFINISHED: Final = 3
+INTERRUPTED: Final = 130
+"""By Ctrl-C, as shells count: 128 and the signal's number."""
 
 COMMANDS: Final = {
     "query": "who signed in, from where, how, and who failed to",
@@ -47,22 +50,39 @@ class CliError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no sign for a character still gets the record
+    return _finish(_parser(given).parse_args(given))
+
+
+def _parser(given: list[str]) -> argparse.ArgumentParser:
+    """Each command brings its imports only when it is the one."""
+    plain: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = argparse.ArgumentParser(
         prog="authaudit",
         description="The audit trail of authentication events: ask it, watch it, check it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **plain,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if name in given[:1]:  # each command brings its imports only when it is the one
+        sub = commands.add_parser(name, help=summary, **plain)
+        if name in given[:1]:
             module = import_module(f".{name}", __package__)
-            sub.description, sub.epilog = module.__doc__, getattr(module, "EPILOG", None)
+            sub.description, sub.epilog = module.__doc__, module.EPILOG
             module.add_flags(sub)
             sub.set_defaults(run=module.run)
-    options = parser.parse_args(given)
-    return _finish(options)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_rest: object) -> None:
+        name = "opentelemetry-instrumentation-authaudit"
+        print(f"{name} {metadata.version(name)}")
+        parser.exit()
 
 
 def _finish(options: argparse.Namespace) -> int:
@@ -73,8 +93,17 @@ def _finish(options: argparse.Namespace) -> int:
         print(f"authaudit {options.command}: {error}", file=sys.stderr)
         return error.code
     except BrokenPipeError:  # `authaudit query | head`: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:  # the disk behind stdout is full, a folder is closed
+        print(f"authaudit {options.command}: could not finish: {error}", file=sys.stderr)
+        _drop_output()
+        return UNFINISHED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return code
+
+
+def _drop_output() -> None:
+    """The interpreter writes at its end what is still buffered, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,30 +1,75 @@
-"""Where records are looked for when nobody says."""
+"""Where records are looked for, and with which keys."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from ..config import Config, load
+from ..privacy.pseudonyms import Keyring, key_folder
+from ..query.reader import Unreadable, files_in
+from .main import UNFINISHED, CliError
 
-__all__ = ("looked_in", "places", "quiet_config")
+__all__ = ("files_of", "keys_of", "looked_in", "places", "tell_unreadable")
 
-_SYSTEMD = Path("/var/lib")
-
-
-def quiet_config() -> Config:
-    """The options of this environment."""
-    return load()
+_SYSTEMD: Final = Path("/var/lib")
+_STATE_DIRECTORIES: Final = ("*/authaudit/journal", "private/*/authaudit/journal")
 
 
-def places(given: Path | None, config: Config) -> list[Path]:
-    """The folder that was named; else every default place: an application under systemd and a shell have different homes."""
-    if given is not None:
-        return [given]
-    under_systemd = sorted(_SYSTEMD.glob("*/authaudit/journal"))
+def places(stores: Iterable[Path], config: Config) -> list[Path]:
+    """What was named; else every default place: an application under systemd and a shell have different homes.
+
+    Raises CliError for a store that is not there.
+    """
+    named = [store.absolute() for store in stores]
+    for store in named:
+        if not os.path.exists(store):  # noqa: PTH110 -- Path.exists raises where a folder above is closed
+            raise CliError(f"there is no {store} that this user may read; --store names a journal folder or file")
+    if named:
+        return named
+    under_systemd = sorted(path for pattern in _STATE_DIRECTORIES for path in _SYSTEMD.glob(pattern))
     return list(dict.fromkeys([config.journal_dir, load({}).journal_dir, *under_systemd]))
 
 
-def looked_in(found: list[Path], files: int) -> None:
+def files_of(found: Iterable[Path], unreadable: Unreadable) -> list[Path]:
+    """The files of records in all places; folders that this user may not read are noted."""
+    files: dict[Path, None] = {}
+    for place in found:
+        try:
+            for folder in [place, *filter(Path.is_dir, place.iterdir())] if place.is_dir() else []:
+                if not os.access(folder, os.R_OK | os.X_OK):
+                    unreadable.files[str(folder)] = "permission denied"
+            files |= dict.fromkeys(files_in(place))
+        except OSError as error:
+            unreadable.files[str(place)] = error.strerror or type(error).__name__
+    return list(files)
+
+
+def keys_of(found: Iterable[Path], config: Config) -> Keyring | None:
+    """Every hash key of these options and beside these journals; none is made by asking."""
+    own = replace(config, hash_key=None, hash_key_file=None)
+    rings = [Keyring.of(config)] if config.hash_key or config.hash_key_file else []
+    for root in dict.fromkeys(folder for place in found for folder in (place, *place.parents[:2])):  # a file, a service, or all
+        beside = replace(own, journal_dir=root)
+        if any(key_folder(beside).glob("*.key")):
+            rings.append(Keyring.of(beside))
+    keys = dict.fromkeys(key for ring in rings for key in ring.keys)
+    return Keyring(tuple(keys)) if keys else None
+
+
+def looked_in(found: Iterable[Path], files: int) -> None:
     """Say on stderr where records were looked for."""
     print(f"looked in {', '.join(map(str, found))}: {files} file{'s' if files != 1 else ''}", file=sys.stderr)
+
+
+def tell_unreadable(unreadable: Unreadable) -> int:
+    """Say on stderr what could not be read; the exit code that follows from it."""
+    for file, why in unreadable.files.items():
+        print(f"could not read {file}: {why}", file=sys.stderr)
+    if unreadable.lines:
+        print(f"{unreadable.lines} torn or damaged line{'s' if unreadable.lines != 1 else ''} could not be read", file=sys.stderr)
+    return UNFINISHED if unreadable.files else 0

@@ -1,4 +1,4 @@
-"""Find records. Flags are joined by AND; a flag given several times, or with commas, means any of its values."""
+"""Find records. Flags are joined by AND; a flag given several times means any of its values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from ..privacy.pseudonyms import Keyring
+from ..config import Config, load
+from ..config.converters import strategies
+from ..config.vocabulary import Vocabulary
+from ..model.event import Status
 from ..query.filters import Filters
 from ..query.formats import as_csv, as_json, as_table
-from ..query.reader import Record, Unreadable, files_in, read
+from ..query.reader import Record, Unreadable, read
 from ..query.times import moment
-from .main import UNFINISHED, CliError
-from .places import looked_in, places, quiet_config
+from .main import CliError
+from .places import files_of, keys_of, looked_in, places, tell_unreadable
 
-__all__ = ("EPILOG", "add_filter_flags", "add_flags", "filters_of", "lines_of", "run")
+__all__ = ("EPILOG", "add_filter_flags", "add_flags", "asked_for", "count", "filters_of", "lines_of", "run")
 
 EPILOG = """\
 examples:
@@ -28,87 +31,109 @@ examples:
   authaudit query --action sign_in_with_password         one action; patterns work: 'sign_in_with_*'
   authaudit query --status failure --since 24h           failures since yesterday
   authaudit query --ip 203.0.113.0/24 --format csv       from a network, for a spreadsheet
+  authaudit query --store audit.jsonl --last 20          the newest in a file that a collector wrote
 
 Times: 2026-11-24, 2026-11-24T10:00:00Z, or 15m, 2h, 7d ago. Records come oldest first; --last N keeps the newest N.
+The table leaves checkpoints of the chain out unless --event asks for them; the other formats have every record.
 """
 
 _UNLIMITED = 100_000  # columns, where no terminal says how wide it is: a pipe
-_LISTS = ("subject", "identity", "action", "event", "status", "strategy", "provider", "tenant", "service", "ip")
+_CHECKPOINT = "audit.checkpoint"
 _HELP = {
     "subject": "the authenticated identity, as the library names it: auth.user:42",
     "identity": "what was submitted as the identity",
     "action": "sign_in_with_password; patterns with *",
     "event": "auth.sign_in; patterns with *",
     "status": "success, failure or unknown",
-    "strategy": "password, totp, oauth2 ...",
+    "strategy": "password, totp, oauth2 ..., or a provider; oauth is oauth2 and oidc",
     "provider": "github, google ...",
     "tenant": "tenant or organisation",
     "service": "service.name of the application",
     "ip": "client or peer: an address or a network",
 }
+_FREE_TEXT = frozenset({"subject", "identity", "tenant"})
+"""May hold commas (an LDAP name); the others may be given as a list with commas."""
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say which records."""
-    for name in _LISTS:
-        parser.add_argument(f"--{name}", action="append", default=[], metavar="VALUE", help=_HELP[name])
-    parser.add_argument("--since", metavar="TIME", help="from this time on")
-    parser.add_argument("--until", metavar="TIME", help="up to this time; a date means its end")
-    parser.add_argument("--store", type=Path, metavar="PATH", help="a journal folder or file (all default places, if not given)")
+    """The flags that say which records, from where, and how they are printed."""
+    which = parser.add_argument_group("which records")
+    for name, meaning in _HELP.items():
+        which.add_argument(f"--{name}", action="append", default=[], metavar="VALUE", help=meaning)
+    which.add_argument("--since", metavar="TIME", help="from this time on")
+    which.add_argument("--until", metavar="TIME", help="up to this time; a date means its end")
     parser.add_argument(
-        "--format", choices=("text", "json", "csv"), default="text", help="text: a table; json: one object a line"
+        "--store",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a journal folder or file, or a collector's file; may be given several times (all default places, if not given)",
     )
+    parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="a table, one object a line, or CSV")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     add_filter_flags(parser)
-    parser.add_argument("--last", type=int, metavar="N", help="only the newest N")
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after the first N")
+    parser.add_argument("--last", type=count, metavar="N", help="only the newest N")
+    parser.add_argument("--limit", type=count, metavar="N", help="stop after the first N")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for."""
-    if options.store is not None and not options.store.exists():
-        raise CliError(f"there is no {options.store}; --store names a journal folder or file")
-    config = quiet_config()
-    filters = filters_of(options)
+    config, unreadable = load(), Unreadable()
     found = places(options.store, config)
-    files = [file for place in found for file in files_in(place)]
-    if options.store is None or not files:
+    filters = filters_of(options, found, config)
+    files = files_of(found, unreadable)
+    if not options.store or not files:
         looked_in(found, len(files))
-    unreadable = Unreadable()
-    records = _chosen(read(files, unreadable, may_match=filters.needles(), since=filters.since), filters)
+    records: Iterable[Record] = asked_for(files, filters, unreadable, options.format)
     if options.limit is not None:
-        records = islice(records, max(options.limit, 0))
+        records = islice(records, options.limit)
     if options.last is not None:
-        records = iter(deque(records, maxlen=max(options.last, 0)))
-    count = 0
-    for count, line in enumerate(lines_of(records, options.format), 1):  # noqa: B007 -- the count is told below
-        print(line)
-    if not count:
-        print("no records match" if files else _nothing_there(), file=sys.stderr)
-    return _tell_unreadable(unreadable)
+        records = deque(records, maxlen=options.last)
+    lines = iter(lines_of(records, options.format))
+    first = next(lines, None)
+    if first is None:
+        _explain_nothing(files, filters)
+    else:
+        print(first)
+        for line in lines:
+            print(line)
+    return tell_unreadable(unreadable)
 
 
-def filters_of(options: argparse.Namespace) -> Filters:
-    """The filters that the flags describe. Raises CliError."""
-    lists = {name: tuple(item.strip() for value in getattr(options, name) for item in value.split(",")) for name in _LISTS}
-    wrong = set(lists["status"]) - {"success", "failure", "unknown"}
+def filters_of(options: argparse.Namespace, found: Iterable[Path], config: Config) -> Filters:
+    """The filters that the flags describe; *found* is where records, and the keys beside them, lie. Raises CliError."""
+    lists = {name: _values(getattr(options, name), split=name not in _FREE_TEXT) for name in _HELP}
+    lists["status"] = tuple(map(str.lower, lists["status"]))
+    lists["strategy"] = tuple(sorted(strategies(lists["strategy"])))
+    wrong = set(lists["status"]) - {status.value for status in Status}
     if wrong:
         raise CliError(f"--status {', '.join(sorted(wrong))}: a status is success, failure or unknown")
-    keys = _keys() if lists["identity"] or lists["ip"] else None
     try:
         filters = Filters(
             **lists,
-            since=moment(options.since) if options.since else 0,
-            until=moment(options.until, end=True) if options.until else None,
-            keys=keys,
+            since=0 if options.since is None else moment(options.since),
+            until=None if options.until is None else moment(options.until, end=True),
+            keys=keys_of(found, config) if lists["identity"] or lists["ip"] else None,
         )
         filters.tests()
     except ValueError as error:
         raise CliError(str(error)) from None
     return filters
+
+
+def asked_for(
+    files: Iterable[Path], filters: Filters, unreadable: Unreadable, form: str, *, since: int | None = None
+) -> Iterator[Record]:
+    """The records of *files* that pass; files from before *since* (nanoseconds; the filters' own, if None) are left closed."""
+    tests = filters.tests()
+    if form == "text" and not filters.event:
+        tests.append(lambda record: record.event != _CHECKPOINT)
+    records = read(files, unreadable, may_match=filters.needles(), since=filters.since if since is None else since)
+    return (record for record in records if all(test(record) for test in tests))
 
 
 def lines_of(records: Iterable[Record], form: str, window: int | None = None) -> Iterator[str]:
@@ -118,30 +143,30 @@ def lines_of(records: Iterable[Record], form: str, window: int | None = None) ->
     return as_json(records) if form == "json" else as_csv(records)
 
 
-def _chosen(records: Iterable[Record], filters: Filters) -> Iterator[Record]:
-    tests = filters.tests()
-    return (record for record in records if all(test(record) for test in tests))
+def count(text: str) -> int:
+    """A flag's value: 0 or more. Raises what argparse explains."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records: write 0 or more")
+    return int(text[:18])
 
 
-def _keys() -> Keyring | None:
-    """The hash keys of this environment: none are made by asking."""
-    from ..privacy.pseudonyms import key_folder  # noqa: PLC0415
-
-    config = quiet_config()
-    usable = config.hash_key or config.hash_key_file or any(key_folder(config).glob("*.key"))
-    return Keyring.of(config) if usable else None
+def _values(given: Iterable[str], *, split: bool) -> tuple[str, ...]:
+    return tuple(item.strip() for value in given for item in (value.split(",") if split else (value,)))
 
 
-def _nothing_there() -> str:
-    return (
-        "there are no records yet. Run the application under opentelemetry-instrument with this package installed, "
-        "or name the folder with --store; `authaudit doctor` tells what is missing."
-    )
-
-
-def _tell_unreadable(unreadable: Unreadable) -> int:
-    for file, why in unreadable.files.items():
-        print(f"could not read {file}: {why}", file=sys.stderr)
-    if unreadable.lines:
-        print(f"{unreadable.lines} torn or foreign lines were passed over", file=sys.stderr)
-    return UNFINISHED if unreadable.files else 0
+def _explain_nothing(files: list[Path], filters: Filters) -> None:
+    if not files:
+        says = (
+            "there are no records yet. Run the application under opentelemetry-instrument with this package installed, "
+            "or name the folder with --store; `authaudit doctor` tells what is missing."
+        )
+        print(says, file=sys.stderr)
+        return
+    print("no records match", file=sys.stderr)
+    asked = {"strategies": filters.strategy, "actions": filters.action, "events": filters.event}
+    complaints = (Vocabulary().complaint(kind, word) for kind, words in asked.items() for word in words)
+    for complaint in filter(None, complaints):
+        print(complaint, file=sys.stderr)
+    if (filters.identity or filters.ip) and filters.keys is None:
+        says = "what is stored as a hash was not found, because its key is not here: set OTEL_PYTHON_AUTHAUDIT_HASH_KEY or _HASH_KEY_FILE"
+        print(says, file=sys.stderr)

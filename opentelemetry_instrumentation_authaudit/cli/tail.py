@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from ..query.reader import Record, Unreadable, files_in, parse, read
-from .main import CliError
-from .places import looked_in, places, quiet_config
-from .query import add_filter_flags, filters_of, lines_of
+from ..config import load
+from ..query.filters import Filters
+from ..query.reader import Record, Unreadable, parse
+from .places import files_of, looked_in, places, tell_unreadable
+from .query import add_filter_flags, asked_for, count, filters_of, lines_of
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -24,63 +26,104 @@ examples:
 """
 
 _PAUSE = 0.2  # seconds between looks
+_DAY = 86_400 * 1_000_000_000
+_REMEMBERED = 10_000
+"""Ids of what was shown: a collector's file brings a record a little later than the journal."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     add_filter_flags(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
-    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many of the newest to begin with (20)")
+    parser.add_argument("-n", "--lines", type=count, default=20, metavar="N", help="how many of the newest to begin with (20)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the newest records, then follow."""
-    if options.store is not None and not options.store.exists():
-        raise CliError(f"there is no {options.store}; --store names a journal folder or file")
-    filters = filters_of(options)
-    tests = filters.tests()
-    found = places(options.store, quiet_config())
+    config, unreadable = load(), Unreadable()
+    found = places(options.store, config)
+    filters = filters_of(options, found, config)
     ends = _Ends(found)
-    files = [file for place in found for file in files_in(place)]
-    if options.store is None or not files:
+    files = files_of(found, unreadable)
+    if not options.store or not files:
         looked_in(found, len(files))
-    records = (r for r in read(files, Unreadable(), may_match=filters.needles(), since=filters.since) if all(t(r) for t in tests))
-    newest = deque(records, maxlen=max(options.lines, 0))
-    for line in lines_of(newest, options.format):
+    newest = _newest(files, filters, unreadable, options)
+    code = tell_unreadable(unreadable)
+    if not options.follow:
+        for line in lines_of(newest, options.format):
+            print(line)
+        return code
+    coming = ends.coming(filters, {record.id: None for record in newest})
+    for line in lines_of(chain(newest, coming), options.format, window=len(newest)):
         print(line, flush=True)
-    seen = {record.id for record in newest}
-    header = 1 if options.format != "json" else 0
-    while options.follow:
-        arrived = [record for record in ends.arrived() if record.id not in seen and all(test(record) for test in tests)]
-        for line in list(lines_of(arrived, options.format))[header if arrived else 0 :]:
-            print(line, flush=True)
-        if not arrived:
-            time.sleep(_PAUSE)
-    return 0
+    return code
+
+
+def _newest(files: list[Path], filters: Filters, unreadable: Unreadable, options: argparse.Namespace) -> list[Record]:
+    """The newest records that pass, found in the files of the last days if they are there."""
+    now, newest = time.time_ns(), deque[Record]()
+    for since in (now - _DAY, now - 8 * _DAY, 0):
+        unreadable.lines = 0
+        records = asked_for(files, filters, unreadable, options.format, since=max(since, filters.since))
+        newest = deque(records, maxlen=options.lines)
+        if len(newest) == options.lines and all(record.time >= since for record in newest):
+            break
+    return list(newest)
 
 
 class _Ends:
-    """How far each file has been read; new files are read from their beginning, so rotation loses nothing."""
+    """How far each file has been read. Files are known by what they are, not by name: a rotated one keeps its place."""
 
     def __init__(self, found: list[Path]) -> None:
         self._places = found
-        self._offsets = {file: file.stat().st_size for file in self._files()}
+        self._offsets = {_identity(stat): stat.st_size for _, stat in self._files()}
 
-    def _files(self) -> Iterator[Path]:
-        return (file for place in self._places for file in files_in(place))
+    def coming(self, filters: Filters, shown: dict[str, None]) -> Iterator[Record]:
+        """The records that pass, as they are written, for ever; those with an id in *shown* are not repeated."""
+        tests, told = filters.tests(), set[str]()
+        while True:
+            unreadable = Unreadable()
+            arrived = sorted(self._arrived(unreadable), key=lambda record: record.time)
+            unreadable.files = {file: why for file, why in unreadable.files.items() if file not in told}
+            told |= set(unreadable.files)
+            tell_unreadable(unreadable)
+            for record in arrived:
+                if record.id not in shown and all(test(record) for test in tests):
+                    shown[record.id] = None
+                    yield record
+            while len(shown) > _REMEMBERED:
+                del shown[next(iter(shown))]
+            if not arrived:
+                time.sleep(_PAUSE)
 
-    def arrived(self) -> list[Record]:
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in files_of(self._places, Unreadable()):
+            try:
+                yield path, path.stat()
+            except FileNotFoundError:  # retention was here
+                continue
+
+    def _arrived(self, unreadable: Unreadable) -> Iterator[Record]:
         """The records of the whole lines that came since the last look."""
-        records: list[Record] = []
-        for path in self._files():
+        for path, stat in self._files():
+            if stat.st_size == self._offsets.get(_identity(stat), 0):
+                continue
             try:
                 with path.open("rb") as file:
-                    file.seek(self._offsets.get(path, 0))
-                    whole, newline, _ = file.read().rpartition(b"\n")
+                    yield from self._read_on(file.fileno(), path.name, unreadable)
             except OSError as error:
-                print(f"could not read {path}: {error.strerror}", file=sys.stderr)
-                continue
-            self._offsets[path] = self._offsets.get(path, 0) + len(whole) + len(newline)
-            for line in whole.split(b"\n"):
-                records.extend(parse(line, Unreadable(), path.name))
-        return sorted(records, key=lambda record: record.time)
+                unreadable.files[str(path)] = error.strerror or type(error).__name__
+
+    def _read_on(self, descriptor: int, name: str, unreadable: Unreadable) -> Iterator[Record]:
+        stat = os.fstat(descriptor)
+        offset = self._offsets.get(_identity(stat), 0)
+        if offset > stat.st_size:  # emptied, and written anew
+            offset = 0
+        whole, newline, _ = os.pread(descriptor, stat.st_size - offset, offset).rpartition(b"\n")
+        self._offsets[_identity(stat)] = offset + len(whole) + len(newline)
+        for line in whole.split(b"\n"):
+            yield from parse(line, unreadable, name)
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS
+from opentelemetry_instrumentation_authaudit.privacy.pseudonyms import Key, Keyring
 
 from ..query.trail import canonical, line, write
+
+PACKAGE = "opentelemetry-instrumentation-authaudit"
 
 
 def authaudit(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +95,10 @@ def test_query_of_one_store_newest_only(home: Path) -> None:
         (("query", "--store", "/nowhere"), 2, "there is no /nowhere"),
         (("query", "--status", "failed"), 2, "a status is success, failure or unknown"),
         (("query", "--since", "yesterday"), 2, "write 2026-11-24"),
+        (("query", "--since", ""), 2, "write 2026-11-24"),
         (("query", "--ip", "localhost"), 2, "is no address"),
+        (("query", "--last", "-1"), 2, "write 0 or more"),
+        (("query", "--stat", "failure"), 2, "unrecognized arguments"),
         (("query", "--format", "xml"), 2, "invalid choice"),
         (("ask",), 2, "invalid choice: 'ask'"),
         ((), 2, "COMMAND"),
@@ -119,7 +126,7 @@ def test_unreadable_lines_are_told(home: Path) -> None:
     """What was passed over is counted on stderr."""
     path = next((home / ".local/state/authaudit/journal/shop").glob("*.jsonl"))
     path.write_bytes(path.read_bytes() + b'{"resourceLogs":[{"resource"\n')
-    assert "1 torn or foreign lines were passed over" in authaudit("query", home=home).stderr
+    assert "1 torn or damaged line could not be read" in authaudit("query", home=home).stderr
 
 
 def test_reader_that_has_enough_is_no_failure(home: Path) -> None:
@@ -147,6 +154,120 @@ def test_asking_does_not_load_what_only_telling_needs(home: Path) -> None:
     assert (done.returncode, done.stderr.count("looked in")) == (0, 1), done.stderr
 
 
+def test_identity_is_found_behind_its_hash(home: Path) -> None:
+    """The key that was generated beside the journals is used, wherever they are; without it the answer says what is missing."""
+    journal = home / "elsewhere" / "journal"
+    key = Key("k1", b"generated")
+    path = write(
+        journal, [canonical(1, audit__identity=Keyring((key,)).identity("Ann@example.org")), canonical(2, audit__identity="bob")]
+    )
+    missing = authaudit("query", "--store", str(journal), "--identity", "ann@example.org", home=home)
+    assert (missing.returncode, missing.stdout) == (0, "")
+    assert "OTEL_PYTHON_AUTHAUDIT_HASH_KEY" in missing.stderr
+    (home / "elsewhere" / "keys").mkdir()
+    (home / "elsewhere" / "keys" / "hash.key").write_text("k1:generated\n")
+    for store in (journal, path.parent, path):
+        asked = ("query", "--store", str(store), "--identity", "ann@example.org", "--format", "json")
+        assert records(authaudit(*asked, home=home)) == ["aaaa-0001"]
+
+
+def test_commas_belong_to_names(home: Path) -> None:
+    """An LDAP name is one subject; actions and statuses are lists."""
+    write(
+        home / "ldap",
+        [
+            canonical(1, user__id="uid=ann,ou=people"),
+            canonical(2, audit__outcome="unknown"),
+            canonical(3, audit__outcome="failure"),
+        ],
+    )
+    store = ("query", "--store", str(home / "ldap"), "--format", "json")
+    assert records(authaudit(*store, "--subject", "uid=ann,ou=people", home=home)) == ["aaaa-0001"]
+    assert records(authaudit(*store, "--status", "Failure,unknown", home=home)) == ["aaaa-0002", "aaaa-0003"]
+
+
+def test_strategies_are_named_as_in_the_options(home: Path) -> None:
+    """`oauth` is both, a provider may be named, and a word that was misspelt is pointed out."""
+    strategies = ("oauth2", "oidc", "password")
+    write(home / "social", [canonical(n, audit__strategy=s, audit__provider="github") for n, s in enumerate(strategies, 1)])
+    store = ("query", "--store", str(home / "social"), "--format", "json")
+    assert records(authaudit(*store, "--strategy", "oauth", home=home)) == ["aaaa-0001", "aaaa-0002"]
+    assert len(records(authaudit(*store, "--strategy", "github", home=home))) == 3
+    assert "did you mean 'password'?" in authaudit(*store, "--strategy", "pasword", home=home).stderr
+
+
+def test_table_is_about_people(home: Path) -> None:
+    """Checkpoints of the chain would hide the sign-ins; who asks for them gets them, and programs get everything."""
+    write(home / "chain", [canonical(1), canonical(2, "audit.checkpoint", audit__action="checkpoint")])
+    store = ("query", "--store", str(home / "chain"))
+    assert "checkpoint" not in authaudit(*store, home=home).stdout
+    assert "checkpoint" in authaudit(*store, "--event", "audit.*", home=home).stdout
+    assert len(records(authaudit(*store, "--format", "json", home=home))) == 2
+
+
+def test_piped_table_has_whole_lines(home: Path) -> None:
+    """Nothing is folded where no terminal is: `authaudit query | grep`."""
+    long = "user?id=" + "0" * 200
+    write(home / "long", [canonical(1, user__id=long)])
+    assert long in authaudit("query", "--store", str(home / "long"), home=home, COLUMNS="").stdout
+
+
+def test_terminal_without_the_characters_gets_the_record(home: Path) -> None:
+    """A Latin-1 terminal and a Chinese name."""
+    write(home / "wide", [canonical(1, user__id="名前")])
+    done = authaudit("query", "--store", str(home / "wide"), home=home, PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "\\u540d\\u524d" in done.stdout
+
+
+def test_disk_behind_stdout_is_full(home: Path) -> None:
+    """Half an answer is no answer: exit code 3."""
+    shell = f"{sys.executable} -m opentelemetry_instrumentation_authaudit query --store {home}/.local/state/authaudit/journal > /dev/full"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert done.stderr == "authaudit query: could not finish: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")
+def test_closed_folder_is_named(home: Path) -> None:
+    """A service's folder that this user may not read is not passed over in silence."""
+    journal = home / ".local/state/authaudit/journal"
+    code = (
+        "import os, sys\nfrom opentelemetry_instrumentation_authaudit.cli import main, query, places\nos.setuid(65534)\n"
+        f"sys.exit(main(['query', '--store', {str(journal)!r}]))"
+    )
+    for folder in [journal, *journal.parents]:
+        if str(folder).startswith("/tmp/pytest"):  # noqa: S108 -- where pytest puts a test's folder
+            folder.chmod(0o755)
+    (journal / "admin").chmod(0o700)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert f"could not read {journal / 'admin'}: permission denied" in done.stderr
+    assert "wrong_password" in done.stdout
+
+
+def test_version(home: Path) -> None:
+    """What a bug report names."""
+    assert authaudit("--version", home=home).stdout == f"opentelemetry-instrumentation-authaudit {metadata.version(PACKAGE)}\n"
+
+
+def test_tail_of_nothing_waits(home: Path) -> None:
+    """`-n 0` begins with what comes."""
+    assert authaudit("tail", "-n", "0", home=home).stdout == ""
+    assert records(authaudit("tail", "-n", "3", "--format", "json", home=home)) == ["aaaa-0002", "aaaa-0003", "bbbb-0001"]
+    assert records(authaudit("tail", "-n", "3", "--subject", "user:1", "--format", "json", home=home)) == [
+        "aaaa-0001",
+        "aaaa-0003",
+    ]
+
+
 @pytest.fixture
 def follower(home: Path) -> Iterator[subprocess.Popen[str]]:
     """`authaudit tail -f`."""
@@ -158,7 +279,10 @@ def follower(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_tail_follows_over_rotation(home: Path, follower: subprocess.Popen[str]) -> None:
-    """The newest, then what comes: appended, in a new file, and a line written in two halves. Ctrl-C ends it."""
+    """The newest, then what comes: appended, in a new file, a line in two halves, a collector's file that is renamed or emptied.
+
+    Nothing comes twice; Ctrl-C ends it.
+    """
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["audit.record.id"] == "bbbb-0001"
     folder = home / ".local/state/authaudit/journal/shop"
@@ -171,6 +295,16 @@ def test_tail_follows_over_rotation(home: Path, follower: subprocess.Popen[str])
         time.sleep(0.5)
         file.write(whole[100:])
     assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0005"
+    collected = folder / "collected.jsonl"
+    collected.write_bytes(line(canonical(5)) + line(canonical(6)))
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0006"
+    collected.rename(folder / "collected-2025-11-25T00-00-00.000.jsonl")
+    collected.write_bytes(line(canonical(7)))
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0007"
+    collected.write_bytes(b"")
+    time.sleep(0.5)
+    collected.write_bytes(line(canonical(8)))
+    assert json.loads(follower.stdout.readline())["audit.record.id"] == "aaaa-0008"
     follower.send_signal(signal.SIGINT)
     assert follower.wait(10) == 130
 
