@@ -109,5 +109,7 @@ class Retention:
         if lock is not None:
             lock.release(done=True)
         if lock is not None or not lock_path(self.folder, stream).exists():
-            for path in (cursor_path(self.folder, stream), dead_path(self.folder, stream)):
+            beside = (cursor_path(self.folder, stream), dead_path(self.folder, stream))
+            half_written = self.folder.glob(f".{stream}.*")  # by a process that was killed
+            for path in (*beside, *half_written):
                 path.unlink(missing_ok=True)

@@ -97,6 +97,7 @@ def test_with_the_last_file_of_a_stream_go_cursor_and_lock(tmp_path: Path) -> No
     fill(tmp_path, 1, now=Clock(MORNING - 100 * DAY)).close(done=False)
     alive = fill(tmp_path, 1, OTHER, now=Clock())
     cursor_path(tmp_path, OWN).touch()
+    (tmp_path / f".{OWN}.cursor.4711").touch()  # killed while it wrote its cursor
     Retention(tmp_path, 90, None, delivering=False).apply(MORNING)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [files(tmp_path, OTHER)[0].name, lock_path(tmp_path, OTHER).name]
