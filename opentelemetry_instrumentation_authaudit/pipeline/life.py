@@ -9,13 +9,14 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import LogRecordLimits, ReadWriteLogRecord
 
 from ..config import Config, Exporter, OnFull
 from ..guard import errors, guard, warn
+from ..journal.backlog import Backlog
 from ..journal.overflow import Overflow
 from ..journal.retention import Retention
 from ..journal.signing import take_key
@@ -28,6 +29,9 @@ from .processor import AuthAuditLogRecordProcessor, Emission
 from .record import record_id
 from .stream import CHECKPOINT, Facts, Stream
 from .upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
 
 __all__ = ("Life", "Sources")
 
@@ -50,6 +54,8 @@ class Sources:
 class Life:
     """Made complete, but idle: `begin` starts its threads."""
 
+    _delivery: Delivery | None
+
     def __init__(self, config: Config, sources: Sources, keep_up: Callable[[Life], float], *, deliver: bool) -> None:
         """*keep_up* is the upkeep's work; without *deliver* records only go to the journal."""
         self._config = config
@@ -60,8 +66,8 @@ class Life:
         self._started = sources.now()
         self._checked = time.monotonic()
         self._retired = -1
-        deliver = deliver and config.exporter is Exporter.OTLP and config.logger_provider is None
-        self._retention = Retention(config.service_dir, config.log_lifetime, config.max_journal_bytes, delivering=deliver)
+        ours = config.exporter is Exporter.OTLP and config.logger_provider is None
+        self._retention = Retention(config.service_dir, config.log_lifetime, config.max_journal_bytes, delivering=ours)
         self.journal = Journal(
             config.service_dir,
             sources.stream_id(),
@@ -70,13 +76,15 @@ class Life:
             retention=self._retention,
             now=sources.now,
         )
-        self.overflow = Overflow()
+        self._overflow = Overflow()
         key = take_key(config.signing_key_file) if config.signing_key_file is not None else None
-        self.stream = Stream(self.journal, self.overflow, key=key, wait=self._wait)
+        self.stream = Stream(self.journal, self._overflow, key=key, wait=self._wait)
         self.upkeep = Upkeep(lambda: keep_up(self))
-        self.delivers = deliver
+        self._backlog = Backlog(config.service_dir, self.stream.id, overflow=self._overflow, envelope=self._envelope)
+        delivering = provider.delivering(config, self._backlog) if ours and deliver else None
+        self._delivery, following = delivering if delivering is not None else (None, provider.following(config))
         self._processor = AuthAuditLogRecordProcessor(
-            provider.following(config),
+            following,
             stream=self.stream,
             policy=_policy(config),
             config=config,
@@ -86,6 +94,8 @@ class Life:
 
     def begin(self) -> None:
         """Start what runs in the background."""
+        if self._delivery is not None:
+            self._delivery.start()
         self.upkeep.wake()
 
     def emit(self, event: AuditEvent, facts: Facts | None = None) -> str | None:
@@ -94,6 +104,12 @@ class Life:
         record = LogRecord(context=emission.context, event_name=event.event)
         # Ready-made, because the logger would cut and copy the attributes of a plain one.
         self._emit(ReadWriteLogRecord(record, self._resource, provider.SCOPE, self._limits))
+        if not emission.seen:
+            warn(
+                "pipeline.logger",
+                "Nothing is audited: OpenTelemetry's logger %s is switched off. Let OTEL_PYTHON_LOGGER_CONFIGURATOR leave it on.",
+                provider.SCOPE.name,
+            )
         if event.event == CHECKPOINT and emission.kept:
             self._checked = time.monotonic()
         return emission.record_id if emission.kept else None
@@ -103,7 +119,7 @@ class Life:
         try:
             self.journal.probe()
         except JournalUnavailable:
-            return self.delivers and self.overflow.room(self._wait)
+            return self._delivery is not None and self._overflow.room(self._wait)
         return True
 
     def flush(self, timeout_s: float) -> bool:
@@ -113,17 +129,22 @@ class Life:
 
     def close(self, timeout_s: float) -> bool:
         """End everything; what is not delivered within *timeout_s* seconds is left to the next process. Whether nothing is."""
-        delivered = True
+        delivered = self._delivery.shutdown(timeout_s) if self._delivery is not None else not self._retention.delivering
         self._processor.shutdown()
         self.journal.close(done=delivered)
-        lost = self.stream.lost + self.overflow.depth()
+        lost = self.stream.lost + self._overflow.depth()
         if lost:
             warn("pipeline.lost", "%d audit records are lost: to the end the journal %s had no place.", lost, self.journal.folder)
         return delivered and not lost
 
     def forget(self) -> None:
-        """In a forked child: close our copies of the parent's files."""
+        """In a forked child, at once: close our copies of the parent's files."""
         self.journal.forget()
+        self._backlog.forget()
+
+    def disown(self) -> None:
+        """In a forked child, once it lives itself: end the thread that the SDK's batch processor began anew for the parent's."""
+        self._processor.shutdown()
 
     def checkpoint_in(self) -> float:
         """Seconds until a checkpoint is due even if nothing happens."""

@@ -33,6 +33,8 @@ class Emission:
     record_id: str
     facts: Facts | None = None
     """Attributes of the stream's own records, which need no redaction."""
+    seen: bool = False
+    """Set by the processor: the SDK's logger passed it on."""
     kept: bool = False
     """Set by the processor once the record is in the journal, or at least in memory."""
 
@@ -69,6 +71,7 @@ class AuthAuditLogRecordProcessor(LogRecordProcessor):
         if emission is None:
             self._pass_on(log_record)
             return
+        emission.seen = True
         kept = self._keep(emission)
         emission.kept = kept is not None
         if kept is not None and self._following is not None:

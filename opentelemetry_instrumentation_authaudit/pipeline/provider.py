@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider as ApiLoggerProvider
@@ -16,10 +16,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ..config import Config, Exporter
+from ..guard import guard
+from ..journal.backlog import Backlog
 from ..journal.line import Envelope
 from ..model import names
 
-__all__ = ("SCOPE", "VERSION", "Forward", "emitter", "envelope", "following", "resource")
+if TYPE_CHECKING:
+    from .delivery import Delivery
+
+__all__ = ("SCOPE", "VERSION", "Forward", "delivering", "emitter", "envelope", "following", "resource")
 
 VERSION: Final = metadata.version("opentelemetry-instrumentation-authaudit")
 SCOPE: Final = InstrumentationScope("opentelemetry_instrumentation_authaudit", VERSION, names.SCHEMA_URL)
@@ -41,8 +46,24 @@ def envelope(described: Resource) -> Envelope:
     return Envelope(_json({"attributes": attributes}), _json(scope), names.SCHEMA_URL.encode())
 
 
+def delivering(config: Config, backlog: Backlog) -> tuple[Delivery, LogRecordProcessor] | None:
+    """What sends the journal to an OTLP receiver, and the processor that rings it; None if its settings cannot be used.
+
+    Then the journal keeps everything.
+    """
+    from .delivery import Delivery  # noqa: PLC0415 -- who only keeps a journal need not load OTLP (33 ms)
+    from .doorbell import Doorbell  # noqa: PLC0415
+    from .otlp import open_sender  # noqa: PLC0415
+
+    size, batching = config.write_batching_max_size, config.write_batching_enabled
+    with guard("pipeline.delivery"):
+        delivery = Delivery(backlog, open_sender(config.otlp_protocol), max_size=size, batching=batching)
+        return delivery, Doorbell(delivery, timeout=config.write_batching_timeout, max_size=size, batching=batching)
+    return None
+
+
 def following(config: Config) -> LogRecordProcessor | None:
-    """What comes behind our processor, where nothing is delivered by us: a provider of the user's, the console, or nothing."""
+    """What comes behind our processor where we deliver nothing ourselves: a provider of the user's, the console, or nothing."""
     if isinstance(config.logger_provider, ApiLoggerProvider):
         return Forward(config.logger_provider)
     if config.exporter is Exporter.CONSOLE:

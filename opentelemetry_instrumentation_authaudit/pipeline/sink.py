@@ -62,7 +62,8 @@ class Pipeline:
         self._describe = describe
         self._dedup = RequestAuthDedup(self._tell, config.request_auth_dedup, config.trusted_proxies)
         self._ended = False
-        self._ancestors: list[Life] = []
+        self._inherited: list[Life] = []
+        self._ancestors: list[Life] = []  # never collected: to destroy a parent's gRPC channel may hang
         self._begin_process()
         _pipelines.add(self)
 
@@ -143,7 +144,9 @@ class Pipeline:
             if record_id is None and life.stream.ended:  # shut down by another thread in this moment
                 life = self._living()
                 record_id = life.emit(event)
-            self._look_after(life)
+            if record_id is not None:
+                self._look_after(life)
+            life.upkeep.wake()
             return record_id
 
     def _look_after(self, life: Life) -> None:
@@ -152,7 +155,6 @@ class Pipeline:
             self._report(life, LOST, losses)
         if life.stream.unchecked >= self._config.checkpoint_records:
             self._report(life, CHECKPOINT, checkpoint)
-        life.upkeep.wake()
 
     def _keep_up(self, life: Life) -> float:
         """The upkeep's work; after how many seconds it is wanted again."""
@@ -178,6 +180,9 @@ class Pipeline:
                 self._report(life, START, life.begun)
                 life.begin()
                 self._life = life
+                while self._inherited:
+                    self._ancestors.append(self._inherited.pop())
+                    self._ancestors[-1].disown()
                 atexit.unregister(self.shutdown)
                 atexit.register(self.shutdown)
             return self._life
@@ -217,7 +222,7 @@ class Pipeline:
         life = self._life
         self._begin_process()
         if life is not None:
-            self._ancestors.append(life)  # never collected: destroying a parent's gRPC channel hangs
+            self._inherited.append(life)
             with guard("pipeline.fork"):
                 life.forget()
 

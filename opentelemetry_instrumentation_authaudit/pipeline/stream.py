@@ -57,11 +57,15 @@ class Stream:
         with self._mutex:
             if self.ended:
                 return None
-            chained = replace(record, attributes=self._attributes(record.attributes, facts))
+            own = facts(self) if facts is not None else {}
+            if own is None:
+                return None
+            chained = replace(record, attributes={**record.attributes, **own, **self._place()})
             canonical = encode(chained)
             if not self._keep(canonical):
-                self.lost += 1
-                self.dropped += 1
+                if facts is None:  # a record of the stream's own is made again
+                    self.lost += 1
+                    self.dropped += 1
                 return None
             self.number += 1
             self.previous_hash = digest(canonical)
@@ -82,10 +86,8 @@ class Stream:
         """Whether something waits for the journal: records, or the news that some were lost."""
         return bool(self.lost or len(self._overflow))
 
-    def _attributes(self, attributes: Mapping[str, str | int], facts: Facts | None) -> dict[str, str | int]:
+    def _place(self) -> dict[str, str | int]:
         return {
-            **attributes,
-            **(facts(self) if facts is not None else {}),
             names.STREAM_ID: self.id,
             names.SEQUENCE_NUMBER: self.number + 1,
             names.PREVIOUS_HASH: self.previous_hash,
@@ -118,12 +120,13 @@ class Stream:
         self.ended = event == STOP
 
 
-Facts: TypeAlias = Callable[[Stream], Mapping[str, str]]
+Facts: TypeAlias = "Callable[[Stream], Mapping[str, str] | None]"
+"""What a record of the stream's own says of the stream; None if there is nothing to say any more."""
 
 
-def losses(stream: Stream) -> Mapping[str, str]:
-    """Facts of `audit.records_lost`."""
-    return {names.RECORDS_LOST: str(stream.lost)}
+def losses(stream: Stream) -> Mapping[str, str] | None:
+    """Facts of `audit.records_lost`; another thread may have told them."""
+    return {names.RECORDS_LOST: str(stream.lost)} if stream.lost else None
 
 
 def end(stream: Stream) -> Mapping[str, str]:
