@@ -19,6 +19,7 @@ from .watch import Driver, Watch, finish, start
 __all__ = ("asgi_application", "from_asgi", "from_wsgi", "request_driver_of")
 
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
+_HEADERS = (b"forwarded", b"host", b"user-agent", b"x-forwarded-for", b"x-real-ip")
 
 
 def request_driver_of(function: Any) -> Driver:
@@ -137,22 +138,22 @@ def from_asgi(scope: Mapping[str, Any], flow_id: str, *, route: str | None = Non
 
     *route* is the framework's template; *path* is the path as it arrived, where the framework shortens the scope's.
     """
-    headers: list[tuple[bytes, bytes]] = list(scope.get("headers") or ())
     peer, port = (*(scope.get("client") or ()), None, None)[:2]
-
-    def every(name: bytes) -> tuple[str, ...]:
-        return tuple(value.decode("latin-1") for key, value in headers if key.lower() == name)
-
+    headers: dict[bytes, list[str]] = {name: [] for name in _HEADERS}
+    for name, value in scope.get("headers") or ():
+        lines = headers.get(name.lower())
+        if lines is not None:
+            lines.append(value.decode("latin-1"))
     return Request(
         flow_id=flow_id,
         peer=peer,
         peer_port=port,
-        forwarded=every(b"forwarded"),
-        x_forwarded_for=every(b"x-forwarded-for"),
-        x_real_ip=every(b"x-real-ip"),
-        user_agent=_first(every(b"user-agent")),
+        forwarded=tuple(headers[b"forwarded"]),
+        x_forwarded_for=tuple(headers[b"x-forwarded-for"]),
+        x_real_ip=tuple(headers[b"x-real-ip"]),
+        user_agent=_first(headers[b"user-agent"]),
         method=scope.get("method", "GET" if scope["type"] == "websocket" else None),
-        host=_first(every(b"host")),
+        host=_first(headers[b"host"]),
         route=route,
         path=path or scope.get("path"),
     )
