@@ -69,5 +69,5 @@ def dead_path(folder: Path, stream: str) -> Path:
 def _names(folder: Path) -> Iterator[str]:
     try:
         yield from (path.name for path in folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return

@@ -124,7 +124,10 @@ class Life:
 
     def flush(self, timeout_s: float) -> bool:
         """Force the journal to the disk, deliver; whether everything was delivered within *timeout_s* seconds."""
-        self.journal.sync()
+        try:
+            self.journal.sync()
+        except OSError:
+            return False
         return self._processor.force_flush(int(timeout_s * 1000))
 
     def close(self, timeout_s: float) -> bool:
@@ -150,12 +153,17 @@ class Life:
         """Seconds until a checkpoint is due even if nothing happens."""
         return self._checked + self._config.checkpoint_seconds - time.monotonic()
 
-    def retire(self) -> None:
-        """Apply the retention, at the start and once a day."""
+    def maintain(self) -> None:
+        """Force the journal onto the disk; at the start and once a day apply the retention."""
         now = self._sources.now()
-        if now // _DAY != self._retired:
-            self._retired = now // _DAY
-            self._retention.apply(now)
+        try:
+            self.journal.sync()
+            if now // _DAY != self._retired:
+                self._retention.apply(now)
+                self._retired = now // _DAY
+        except OSError as error:
+            folder, why = self.journal.folder, os.strerror(error.errno or 0)
+            warn("pipeline.maintain", "The audit journal %s cannot be synced or tidied up (%s). Check the disk.", folder, why)
 
     def begun(self, _stream: Stream) -> dict[str, str]:
         """Facts of `audit.start`."""

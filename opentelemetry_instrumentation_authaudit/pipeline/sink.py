@@ -159,13 +159,12 @@ class Pipeline:
     def _keep_up(self, life: Life) -> float:
         """The upkeep's work; after how many seconds it is wanted again."""
         life.journal.describe(self._facts(life))
-        life.journal.sync()
+        life.maintain()
         with self._alone():
             if life.stream.recover() and life.stream.lost:
                 self._report(life, LOST, losses)
             if life.checkpoint_in() <= 0:
                 self._report(life, CHECKPOINT, checkpoint)
-        life.retire()
         return RETRY_SECONDS if life.stream.waiting else max(life.checkpoint_in(), RETRY_SECONDS)
 
     def _living(self) -> Life:
