@@ -334,3 +334,24 @@ def test_fastapi_looks_the_same(audit_trail: AuditTrail) -> None:
     assert "username" in inspect.signature(OAuth2PasswordRequestForm).parameters
     assert list(inspect.signature(HTTPBearer()).parameters) == ["request"]
     assert inspect.iscoroutinefunction(HTTPBearer().__call__)
+
+
+class TestPrivacy:
+    """With the options as they are by default."""
+
+    @pytest.fixture
+    def audit_trail_options(self) -> dict[str, Any]:
+        return {}
+
+    async def test_no_secret(self, client: httpx.AsyncClient, audit_trail: AuditTrail) -> None:
+        """Refused credentials of every kind: none stands in the trail, nor who was typed."""
+        await client.post("/token", data=form("quentin", "mistyped-pass", client_secret="hush-hush-app"))
+        await client.get("/basic", auth=("quentin", "another-pass"))
+        await client.get("/key", headers={"X-Key": "guessed-key-1"})
+        await client.get("/key-in-query?key=guessed-key-2")
+        shown = bearer("quentin", secret="another-secret-of-thirty-two-byte")
+        await client.get("/members/a/me", headers=shown)
+        await client.get("/cookie", headers={"Cookie": shown["Authorization"].replace("Bearer ", "session=")})
+        assert len(audit_trail.records) == 4  # two more only repeat what was told
+        audit_trail.assert_no_secret("mistyped-pass", "hush-hush-app", "another-pass", "guessed-key-1", "guessed-key-2", "quentin")
+        audit_trail.assert_no_secret(shown["Authorization"].removeprefix("Bearer "))
