@@ -61,16 +61,16 @@ class Library:
 
 LIBRARIES: Final[tuple[Library, ...]] = (
     Library("django_auth", "django", ("Django",), ">=4.2"),
-    Library("flask", "flask", ("Flask",), ">=2.2"),
+    Library("flask", "flask", ("Flask",), ">=2.3"),
     Library("flask_login", "flask_login", ("Flask-Login",), ">=0.6.2"),
     Library("starlette", "starlette", ("starlette",), ">=0.27"),
     Library("fastapi", "fastapi", ("fastapi",), ">=0.100"),
     Library("fastapi_users", "fastapi_users", ("fastapi-users",), ">=12.1"),
     Library("pyjwt", "jwt", ("PyJWT",), ">=2.4"),
     Library("bcrypt", "bcrypt", ("bcrypt",), ">=3.2"),
-    Library("argon2", "argon2", ("argon2-cffi",), ">=21.3"),
+    Library("argon2", "argon2", ("argon2-cffi",), ">=23.1"),
     Library("passlib", "passlib", ("libpass", "passlib"), ">=1.7.4"),
     Library("pwdlib", "pwdlib", ("pwdlib",), ">=0.2"),
-    Library("werkzeug", "werkzeug", ("Werkzeug",), ">=2.2"),
+    Library("werkzeug", "werkzeug", ("Werkzeug",), ">=2.3"),
     Library("pyotp", "pyotp", ("pyotp",), ">=2.6"),
 )

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import inspect
+import itertools
 import pickle
 import sys
 import traceback
@@ -220,31 +221,35 @@ def test_copy_by_name_made_while_on_is_given_back(fakelib: Any, bench: Bench) ->
         del sys.modules[user.__name__]
 
 
+_NUMBERS = itertools.count(1)
+
+
 @pytest.fixture
 def importable(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package on disk that nobody has imported yet."""
-    package = tmp_path / "latelib"
+    """A package on disk that nobody has imported yet, of a name of its own: wrapt 1.14 remembers what was imported once."""
+    name = f"latelib{next(_NUMBERS)}"
+    package = tmp_path / name
     package.mkdir()
     (package / "__init__.py").write_text("from .core import authenticate\n")
     (package / "core.py").write_text("def authenticate(user, password):\n    return user if password == 'ok' else None\n")
     monkeypatch.syspath_prepend(tmp_path)
-    yield "latelib"
-    for name in ("latelib", "latelib.core"):
-        sys.modules.pop(name, None)
+    yield name
+    for module in (name, f"{name}.core"):
+        sys.modules.pop(module, None)
 
 
-def late(bench: Bench) -> None:
+def late(bench: Bench, package: str) -> None:
     """Install the row of the package on disk."""
     bench.installation.add(
-        [row("x").__class__(target="latelib.core:authenticate", extract=subject, event="auth.sign_in")],
+        [row("x").__class__(target=f"{package}.core:authenticate", extract=subject, event="auth.sign_in")],
         library=lambda: "latelib 1.0",
-        trigger="latelib",
+        trigger=package,
     )
 
 
 def test_row_waits_for_the_import(importable: str, bench: Bench) -> None:
     """Watched before the package copies the function by name."""
-    late(bench)
+    late(bench, importable)
     module = __import__(importable)
     module.authenticate("ann", "ok")
     assert [e.subject for e in bench.events] == ["ann"]
@@ -252,7 +257,7 @@ def test_row_waits_for_the_import(importable: str, bench: Bench) -> None:
 
 def test_row_removed_before_the_import_stays_out(importable: str, bench: Bench) -> None:
     """on, off, import: nothing happens at the import."""
-    late(bench)
+    late(bench, importable)
     bench.installation.remove()
     module = __import__(importable)
     assert watched(module.authenticate) is None
