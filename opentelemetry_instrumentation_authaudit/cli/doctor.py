@@ -1,47 +1,66 @@
-"""Check this environment: is everything watched, written and delivered? Exit code 1 when something is wrong.
-
-Libraries are imported to look for what is watched in them, in a process of its own.
-"""
+"""Check this environment: is everything watched, written and delivered? Exit code 1 when something is wrong."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import platform
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..config import Config, ConfigError, Exporter, load, otlp_endpoint
-from ..guard import guard
 from ..instrumentor import known_fields
 from ..instrumentors.registry import LIBRARIES, Library
 from ..query.formats import printable
 from .main import BAD_ANSWER
+from .places import places
+from .probe import Probe, probes
 
-__all__ = ("EPILOG", "add_flags", "probe", "run")
+__all__ = ("EPILOG", "Finding", "Verdict", "add_flags", "run")
 
 EPILOG = """\
 examples:
   authaudit doctor
-  authaudit doctor --format json | jq '.[] | select(.ok == false)'
+  authaudit doctor --format json | jq '.[] | select(.verdict == "fault")'
 
 Run it with the interpreter and the environment of the application: what is installed and configured elsewhere is not seen.
+Libraries are imported to look for what is watched in them, in a process of their own.
 """
 
-_TIMEOUT = 30
+_UNLIMITED = 100_000  # columns, where no terminal says how wide it is
+_PERISHABLE: Final = frozenset({"overlay", "tmpfs", "ramfs", "aufs"})
+_LITTLE_SPACE: Final = 100 << 20
+_DISTRIBUTION: Final = "opentelemetry-instrumentation-authaudit"
+
+
+class Verdict(str, Enum):
+    """What a finding means; a fault makes the exit code 1."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+_MARKS: Final = {Verdict.OK: "ok", Verdict.NOTE: "", Verdict.WARNING: "WARN", Verdict.FAULT: "BAD"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. *ok* is None where there is nothing to judge."""
+    """One thing that was looked at."""
 
     topic: str
-    ok: bool | None
+    verdict: Verdict
     says: str
 
 
@@ -56,25 +75,46 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        marks = {True: "ok  ", False: "BAD ", None: "    "}
-        topic = ""
-        for finding in findings:
-            if finding.topic != topic:
-                print(f"{finding.topic}")
-                topic = finding.topic
-            print(f"  {marks[finding.ok]}{printable(finding.says)}")
-    bad = sum(finding.ok is False for finding in findings)
-    print(f"{bad} fault{'s' if bad != 1 else ''} found" if bad else "everything is in order", file=sys.stderr)
-    return BAD_ANSWER if bad else 0
+        _print(findings)
+    faults, warnings = (sum(finding.verdict is verdict for finding in findings) for verdict in (Verdict.FAULT, Verdict.WARNING))
+    counted = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in ((faults, "fault"), (warnings, "warning")) if n]
+    print(f"{' and '.join(counted)} found" if counted else "everything is in order", file=sys.stderr)
+    return BAD_ANSWER if faults else 0
+
+
+def _print(findings: list[Finding]) -> None:
+    width = shutil.get_terminal_size((_UNLIMITED, 24)).columns
+    topic = ""
+    for finding in findings:
+        if finding.topic != topic:
+            print(finding.topic)
+            topic = finding.topic
+        head = f"  {_MARKS[finding.verdict]:4} "
+        print(
+            textwrap.fill(
+                printable(finding.says), width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+            )
+        )
 
 
 def _everything() -> Iterator[Finding]:
-    config = load()
+    yield from _environment()
     yield from _configuration()
+    config = load()
     yield from _libraries(config)
     yield from _journal(config)
     yield from _delivery(config)
     yield from _processes(config)
+    yield from _blind(config)
+
+
+def _environment() -> Iterator[Finding]:
+    versions = [f"{name} {metadata.version(name)}" for name in (_DISTRIBUTION, "opentelemetry-sdk", "wrapt")]
+    yield Finding("environment", Verdict.OK, f"Python {platform.python_version()} ({sys.executable}), {', '.join(versions)}")
+    known = metadata.entry_points(group="opentelemetry_instrumentor", name="authaudit")
+    if not known:
+        says = f"opentelemetry-instrument does not find us: install {_DISTRIBUTION} with pip, a copied folder is not enough"
+        yield Finding("environment", Verdict.FAULT, says)
 
 
 def _configuration() -> Iterator[Finding]:
@@ -82,131 +122,126 @@ def _configuration() -> Iterator[Finding]:
         config = load(libraries=frozenset(library.name for library in LIBRARIES), fields=known_fields(), raises=True)
     except ConfigError as error:
         for fault in str(error).splitlines()[1:]:
-            yield Finding("configuration", ok=False, says=fault.removeprefix("  - "))
+            yield Finding("configuration", Verdict.FAULT, fault.removeprefix("  - "))
         return
     if config.sdk_disabled:
         says = "auditing is switched off (OTEL_SDK_DISABLED, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS or enabled: false)"
-        yield Finding("configuration", ok=False, says=says)
+        yield Finding("configuration", Verdict.FAULT, says)
     else:
-        yield Finding("configuration", ok=True, says=f"no faults; service {config.service_name!r}, audit log {config.log_name!r}")
+        yield Finding("configuration", Verdict.OK, f"no faults; service {config.service_name!r}, audit log {config.log_name!r}")
 
 
 def _libraries(config: Config) -> Iterator[Finding]:
+    watched = [library.name for library in LIBRARIES if library.installed is not None and config.watches(library.name)]
+    found = probes(watched)
     for library in LIBRARIES:
-        if library.installed is None:
-            yield Finding("libraries", ok=None, says=f"{library.name}: not installed")
-        elif not config.watches(library.name):
-            yield Finding("libraries", ok=None, says=f"{library.label}: switched off")
+        if library.name in found:
+            yield _library(library, found[library.name])
+        elif library.installed is not None:
+            yield Finding("libraries", Verdict.NOTE, f"{library.label}: switched off")
         else:
-            yield _library(library)
+            yield Finding("libraries", Verdict.NOTE, f"{library.name}: not installed")
+
+
+def _library(library: Library, probe: Probe | None) -> Finding:
+    if probe is None:
+        return Finding(
+            "libraries", Verdict.FAULT, f"{library.label}: cannot be imported; try `import {library.trigger}` yourself"
+        )
+    if probe.missing:
+        return Finding("libraries", Verdict.FAULT, f"{library.label}: not found: {', '.join(probe.missing)}")
+    says = f"{library.label}: {_places(probe.found)} to watch, all found"
+    if probe.unknown:
+        says += f"; {probe.unknown} more can only be looked for in the application, with its settings"
+    _, version = library.installed or ("", "")
+    if not library.supports(version):
+        return Finding("libraries", Verdict.WARNING, f"{says}; not tested with this version, only with {library.versions}")
+    return Finding("libraries", Verdict.OK, says)
+
+
+def _blind(config: Config) -> Iterator[Finding]:
     for library in LIBRARIES:
         if library.installed is not None and config.watches(library.name):
             for sentence in library.blind:
-                yield Finding("not seen", ok=None, says=f"{library.name}: {sentence}")
-
-
-def _library(library: Library) -> Finding:
-    """Look for the library's targets in a process of its own."""
-    command = [sys.executable, "-c", f"from {__name__} import probe; probe({library.name!r})"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)  # noqa: S603
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (subprocess.TimeoutExpired, ValueError, IndexError):
-        return Finding(
-            "libraries", ok=False, says=f"{library.label}: could not be looked at; try to import {library.trigger} yourself"
-        )
-    outside = "" if library.supports(found["version"]) else f"; not tested with this version (tested: {library.versions})"
-    if found["missing"]:
-        return Finding("libraries", ok=False, says=f"{library.label}: not found: {', '.join(found['missing'])}{outside}")
-    return Finding("libraries", ok=True, says=f"{library.label}: {_places(found['count'])} watched{outside}")
-
-
-def probe(name: str) -> None:
-    """Import what the library's rows name and print, as JSON, which targets are not there."""
-    from importlib import import_module  # noqa: PLC0415
-
-    from ..hooks.install import applies  # noqa: PLC0415
-    from ..hooks.wrapper import find  # noqa: PLC0415
-
-    library = next(library for library in LIBRARIES if library.name == name)
-    hooks = [hook for hook in library.hooks if applies(hook, library.label)]
-    missing = []
-    for hook in hooks:
-        found: Any = None
-        with guard("doctor.probe"):  # e.g. Django's models without settings: nothing can be said, so nothing is claimed
-            try:
-                found = find(import_module(hook.module), hook.path)
-            except ImportError as error:
-                found = type(error).__name__
-        if isinstance(found, str) and not hook.optional:
-            missing.append(hook.target)
-    print(json.dumps({"missing": missing, "count": len(hooks), "version": library.label.rpartition(" ")[2]}))
+                yield Finding("not seen", Verdict.NOTE, f"{library.name}: {sentence}")
 
 
 def _journal(config: Config) -> Iterator[Finding]:
     folder = config.service_dir
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    writable = _writable(existing)
-    yield Finding(
-        "journal", ok=writable, says=f"{folder}: {'writable' if writable else f'{existing} is not writable for this user'}"
-    )
     kept = "for ever" if config.log_lifetime is None else f"for {config.log_lifetime} days"
-    yield Finding("journal", ok=None, says=f"records are kept {kept}, fsync {config.fsync.value}")
+    try:
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        with tempfile.TemporaryFile(dir=existing):  # permission bits say nothing to root, nor about a read-only disk
+            pass
+    except OSError as error:
+        says = f"{folder} is not writable for this user ({error.strerror}): set OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR"
+        yield Finding("journal", Verdict.FAULT, says)
+        return
+    yield Finding("journal", Verdict.OK, f"{folder}: writable; records are kept {kept}, fsync {config.fsync.value}")
+    if (kind := _file_system(existing)) in _PERISHABLE:
+        says = f"{folder} lies on {kind}: it goes when the container does, or the host restarts; put it on a volume (journal_dir)"
+        yield Finding("journal", Verdict.WARNING, says)
+    if (free := shutil.disk_usage(existing).free) < _LITTLE_SPACE:
+        yield Finding("journal", Verdict.WARNING, f"{folder}: only {free >> 20} MiB are free on its disk")
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that *folder* lies on, empty where the kernel does not say (proc(5), mountinfo)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    mounts = {fields[4]: fields[fields.index("-") + 1] for fields in map(str.split, lines)}
+    resolved = folder.resolve()
+    return next((mounts[str(parent)] for parent in (resolved, *resolved.parents) if str(parent) in mounts), "")
 
 
 def _delivery(config: Config) -> Iterator[Finding]:
     if config.exporter is not Exporter.OTLP:
         says = "no OTLP endpoint: the journal alone is the store" if config.exporter is Exporter.NONE else "to the console"
-        yield Finding("delivery", ok=None, says=says)
-        return
-    endpoint = otlp_endpoint(config.otlp_protocol)
-    why = _unreachable(endpoint)
-    yield Finding("delivery", ok=why is None, says=f"{endpoint} ({config.otlp_protocol}): {why or 'reachable'}")
+        yield Finding("delivery", Verdict.NOTE, says)
+    else:
+        yield _reachable(otlp_endpoint(config.otlp_protocol), config.otlp_protocol)
+    for dead in sorted(config.journal_dir.glob("*/*.dead.jsonl")):
+        yield Finding("delivery", Verdict.WARNING, f"the receiver refused records for good; they are set aside in {dead}")
 
 
-def _writable(folder: Path) -> bool:
-    """Whether a file can really be made there: permission bits say nothing to root, nor about a read-only disk."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
-def _places(count: int) -> str:
-    return f"{count} place{'s' if count != 1 else ''}"
-
-
-def _unreachable(endpoint: str) -> str | None:
-    """Why no connection can be made, None if one can."""
+def _reachable(endpoint: str, protocol: str) -> Finding:
+    """Whether a connection can be made. The endpoint is shown without credentials that may stand in it."""
     import socket  # noqa: PLC0415
 
     parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 4317)
         socket.create_connection((parts.hostname or "localhost", port), timeout=3).close()
     except (OSError, ValueError) as error:
-        return f"cannot be reached ({getattr(error, 'strerror', None) or error})"
-    return None
+        why = getattr(error, "strerror", None) or error
+        return Finding("delivery", Verdict.FAULT, f"{shown} ({protocol}) cannot be reached: {why}; records wait in the journal")
+    return Finding("delivery", Verdict.OK, f"{shown} ({protocol}): reachable")
 
 
 def _processes(config: Config) -> Iterator[Finding]:
-    locks = sorted(config.journal_dir.glob("*/*.lock"))
-    for path in locks:
+    found = places((), config)
+    living = 0
+    for path in sorted(lock for place in found for lock in place.glob("*/*.lock")):
         facts = _facts(path)
-        if facts is None:
-            continue
-        who = f"{path.parent.name}: process {facts.get('pid')} since {facts.get('started')}"
-        missing, errors = facts.get("missing") or [], facts.get("guard_errors") or {}
-        yield Finding(
-            "processes", ok=not missing and not errors, says=f"{who}: {_places(len(facts.get('hooked') or []))} watched"
-        )
-        for gone in missing:
-            yield Finding("processes", ok=False, says=f"{who}: not found: {gone}")
-        for site, count in errors.items():
-            yield Finding("processes", ok=False, says=f"{who}: {count} faults of ours in {site}")
-    if not locks:
-        yield Finding("processes", ok=None, says=f"no process is recording to {config.journal_dir}")
+        if facts is not None:
+            living += 1
+            yield from _process(path.parent.name, facts)
+    if not living:
+        yield Finding("processes", Verdict.NOTE, f"no process is recording to {', '.join(map(str, found))}")
+
+
+def _process(service: str, facts: dict[str, Any]) -> Iterator[Finding]:
+    started = datetime.fromtimestamp(facts.get("started", 0) // 1_000_000_000, timezone.utc)
+    who = f"{service}: process {facts.get('pid', '?')} since {started:%Y-%m-%d %H:%M:%S}"
+    missing, errors = facts.get("missing") or [], facts.get("guard_errors") or {}
+    yield Finding("processes", Verdict.OK, f"{who}: {_places(len(facts.get('hooked') or []))} watched")
+    for gone in missing:
+        yield Finding("processes", Verdict.FAULT, f"{who}: not found: {gone}")
+    for site, count in errors.items():
+        yield Finding("processes", Verdict.FAULT, f"{who}: {count} faults of ours in {site}; please report them")
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
@@ -223,3 +258,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return {}
     return None
+
+
+def _places(count: int) -> str:
+    return f"{count} place{'s' if count != 1 else ''}"

@@ -18,16 +18,7 @@ from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS
 from opentelemetry_instrumentation_authaudit.privacy.pseudonyms import Key, Keyring
 
 from ..query.trail import canonical, line, write
-
-PACKAGE = "opentelemetry-instrumentation-authaudit"
-
-
-def authaudit(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a home of its own."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "XDG_", "STATE_"))}
-    environ |= {"HOME": str(home), "COLUMNS": "160", **more}
-    command = [sys.executable, "-m", "opentelemetry_instrumentation_authaudit", *arguments]
-    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+from .command import PACKAGE, authaudit, records
 
 
 @pytest.fixture
@@ -49,12 +40,6 @@ def home(tmp_path: Path) -> Path:
         service="admin",
     )
     return tmp_path
-
-
-def records(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The ids of the records printed as JSON."""
-    assert done.returncode == 0, done.stderr
-    return [json.loads(row)["audit.record.id"] for row in done.stdout.splitlines()]
 
 
 SEED = {
@@ -355,39 +340,6 @@ def test_schema_is_complete(home: Path) -> None:
     for form in ("text", "markdown"):
         text = authaudit("schema", "--format", form, home=home, COLUMNS="300").stdout
         assert all(name in text for name in EVENTS)
-
-
-def test_doctor_finds_this_environment_in_order(home: Path) -> None:
-    """Every installed library with its places, what cannot be seen, where records go."""
-    done = authaudit("doctor", "--format", "json", home=home)
-    assert done.returncode == 0, done.stdout
-    findings = json.loads(done.stdout)
-    assert {finding["topic"] for finding in findings} == {
-        "configuration",
-        "libraries",
-        "not seen",
-        "journal",
-        "delivery",
-        "processes",
-    }
-    assert not [finding for finding in findings if finding["ok"] is False]
-
-
-@pytest.mark.parametrize(
-    ("environ", "says"),
-    [
-        ({"OTEL_PYTHON_AUTHAUDIT_IP_PRIVACY_MODE": "hsah"}, "'hsah' is not allowed"),
-        ({"OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR": "/proc/audit"}, "is not writable"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
-        ({"OTEL_SDK_DISABLED": "true"}, "auditing is switched off"),
-    ],
-)
-def test_doctor_finds_what_is_wrong(home: Path, environ: dict[str, str], says: str) -> None:
-    """Exit code 1, and the fault by name."""
-    environ = {**environ, "OTEL_PYTHON_AUTHAUDIT_INSTRUMENTORS": "bcrypt"}
-    done = authaudit("doctor", home=home, **environ)
-    assert done.returncode == 1
-    assert any(says in row and row.strip().startswith("BAD") for row in done.stdout.splitlines()), done.stdout
 
 
 def test_help_teaches(home: Path) -> None:
