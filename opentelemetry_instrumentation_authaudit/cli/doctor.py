@@ -139,8 +139,12 @@ def _libraries(config: Config) -> Iterator[Finding]:
             yield _library(library, found[library.name])
         elif library.installed is not None:
             yield Finding("libraries", Verdict.NOTE, f"{library.label}: switched off")
-        else:
-            yield Finding("libraries", Verdict.NOTE, f"{library.name}: not installed")
+    absent = [library.distributions[0] for library in LIBRARIES if library.installed is None]
+    if absent:
+        yield Finding("libraries", Verdict.NOTE, f"not installed: {', '.join(absent)}")
+    if not watched:
+        says = f"nothing to watch here: is {sys.executable} the interpreter of the application?"
+        yield Finding("libraries", Verdict.WARNING, says)
 
 
 def _library(library: Library, probe: Probe | None) -> Finding:

@@ -40,7 +40,9 @@ def test_environment_in_order(tmp_path: Path) -> None:
     topics = ["environment", "configuration", "libraries", "journal", "delivery", "processes", "not seen"]
     assert list(dict.fromkeys(finding.topic for finding in found)) == topics
     assert not [finding for finding in found if finding.verdict == "fault"]
-    assert len(about("libraries", found)) == len(LIBRARIES)
+    assert len(about("libraries", found)) == sum(library.installed is not None for library in LIBRARIES) + any(
+        library.installed is None for library in LIBRARIES
+    )
     assert ("ok", f"bcrypt {metadata.version('bcrypt')}: 1 place to watch, all found") in about("libraries", found)
     assert about("delivery", found) == [("note", "no OTLP endpoint: the journal alone is the store")]
 
@@ -97,6 +99,12 @@ def test_library_in_another_shape(tmp_path: Path, source: str, verdict: str, say
     assert bcrypt[0] == verdict
     assert says in bcrypt[1]
     assert argon2[0] == "ok"
+
+
+def test_nothing_to_watch_is_a_warning(tmp_path: Path) -> None:
+    """Run outside the application's environment, or with everything switched off, it would find nothing wrong."""
+    found = findings(tmp_path, OTEL_PYTHON_AUTHAUDIT_DISABLED_INSTRUMENTORS=",".join(library.name for library in LIBRARIES))
+    assert [says for verdict, says in about("libraries", found) if verdict == "warning" and sys.executable in says]
 
 
 def test_journal_that_does_not_stay(tmp_path: Path) -> None:
