@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from . import config, guard
+from .hooks import IDENTITY_FIELDS
 from .hooks.engine import Engine, activate, deactivate
 from .hooks.install import Installation, Missing
 from .instrumentors.configured import HookSyntaxError, parse
@@ -25,7 +26,7 @@ __all__ = ("AuthAuditInstrumentor", "Health", "known_fields", "listen")
 
 def known_fields() -> dict[str, bool]:
     """Every parameter that any library may record, and whether it is sensitive: what `include_fields` may name."""
-    found: dict[str, bool] = {}
+    found: dict[str, bool] = dict.fromkeys(IDENTITY_FIELDS, True)
     for library in LIBRARIES:
         for hook in library.hooks:
             for name, sensitive in hook.params.items():

@@ -25,7 +25,7 @@ from .config import load
 from .hooks.engine import Engine, activate, deactivate
 from .instrumentor import listen
 from .model import names
-from .model.event import AuditEvent
+from .model.event import AuditEvent, Status
 from .pipeline.life import Sources
 from .pipeline.sink import Pipeline
 from .query.reader import Record, Unreadable, files_in, read
@@ -118,6 +118,10 @@ def _forms(secret: str) -> set[bytes]:
 class _Silent:
     def begin(self) -> None:
         """Nobody listens yet."""
+
+    def wants(self, event: str, status: Status) -> bool:
+        """Everything may be recorded."""
+        return True
 
     def admit(self, event: str) -> None:
         """Nothing is refused."""

@@ -2,9 +2,10 @@
 
 from ..model.catalog import Family
 from ..model.event import Actor, Reason, Request, Status, Strategy
-from .hook import SKIP, Call, Closing, Emit, Facts, Flow, Hook, Opening, Outcome, Role, Skip
+from .hook import IDENTITY_FIELDS, SKIP, Call, Closing, Emit, Facts, Flow, Hook, Opening, Outcome, Role, Skip
 
 __all__ = (
+    "IDENTITY_FIELDS",
     "SKIP",
     "Actor",
     "Call",

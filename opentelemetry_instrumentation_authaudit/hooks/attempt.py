@@ -154,6 +154,8 @@ class Attempt:
         self._take_params(facts, self.hook)
 
     def _take_params(self, facts: Facts, hook: Hook) -> None:
+        if facts.identity is not None:
+            self.params[facts.identity_field] = Param(facts.identity, sensitive=True)
         for name, value in facts.params.items():
             if value is not None:
                 self.params[name] = Param(value, sensitive=hook.params[name])

@@ -119,6 +119,9 @@ class Engine:
         for attempt in attempts:
             if attempt.hook.emit is Emit.OFF or (attempt.hook.emit is Emit.FAILURES and attempt.status is Status.SUCCESS):
                 continue
+            status = attempt.status or Status.UNKNOWN
+            if not self.sink.wants(attempt.event, status):
+                continue
             record_id = self.sink(event_of(attempt, scope.request if scope is not None else _no_request))
         return record_id
 

@@ -23,7 +23,7 @@ from ..model.catalog import Family
 from ..model.event import Actor, Reason, Request, Status, Strategy
 from .signatures import positions
 
-__all__ = ("SKIP", "Call", "Closing", "Emit", "Facts", "Flow", "Hook", "Opening", "Outcome", "Role", "Skip")
+__all__ = ("IDENTITY_FIELDS", "SKIP", "Call", "Closing", "Emit", "Facts", "Flow", "Hook", "Opening", "Outcome", "Role", "Skip")
 
 
 class Role(Enum):
@@ -59,6 +59,9 @@ class Skip(Enum):
 
 SKIP: Final = Skip.SKIP
 
+IDENTITY_FIELDS: Final = ("username", "email", "login", "user", "identifier")
+"""Names under which forms and calls take an identity."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -84,6 +87,9 @@ class Facts:
     error_type: str | None = None
     subject: str | None = None
     identity: str | None = None
+    """What was submitted as the identity."""
+    identity_field: str = "username"
+    """The field that carried it, one of IDENTITY_FIELDS: a sensitive parameter, which `include_fields` may name."""
     identity_known: bool | None = None
     actor: Actor | None = None
     tenant: str | None = None

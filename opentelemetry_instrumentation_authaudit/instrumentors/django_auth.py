@@ -33,7 +33,7 @@ def _authenticate(call: Call) -> Flow:
     identity = django.identity(call.kwargs)
     strategy, provider = django.mechanism(call.kwargs)
     outcome = yield
-    facts: dict[str, Any] = {"identity": identity, "strategy": strategy, "provider": provider}
+    facts: dict[str, Any] = {"strategy": strategy, "provider": provider, **identity}
     user = outcome.result
     if outcome.error is not None:
         return Facts(**facts)
@@ -49,7 +49,7 @@ def _login_failed(call: Call) -> Flow:
     credentials = call.arg("credentials") or {}
     strategy, provider = django.mechanism(credentials)
     yield
-    facts: dict[str, Any] = {"identity": django.identity(credentials), "strategy": strategy, "provider": provider}
+    facts: dict[str, Any] = {"strategy": strategy, "provider": provider, **django.identity(credentials)}
     return Facts(status=Status.FAILURE, fallback=Reason.INVALID_CREDENTIALS, **facts)
 
 
@@ -110,13 +110,13 @@ def _logout(_call: Call) -> Flow:
 def _reset_requested(call: Call) -> Flow:
     """Django answers the same whether the address is known or not; only a mail that is sent tells."""
     yield
-    return Facts(status=Status.UNKNOWN, identity=django.text(django.cleaned(call.instance, "email")))
+    return Facts(status=Status.UNKNOWN, identity=django.text(django.cleaned(call.instance, "email")), identity_field="email")
 
 
 def _reset_mailed(call: Call) -> Flow:
     user = (call.arg("context") or {}).get("user")
     yield
-    return Facts(identity=django.text(django.cleaned(call.instance, "email")), **_who(user))
+    return Facts(identity=django.text(django.cleaned(call.instance, "email")), identity_field="email", **_who(user))
 
 
 def _reset_link(call: Call) -> Flow:

@@ -126,15 +126,16 @@ def complaint(form: Any) -> tuple[str | None, Reason | None]:
     return None, None
 
 
-def identity(credentials: Mapping[str, Any]) -> str | None:
-    """What was given as the identity among the keywords of `authenticate`."""
+def identity(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts about what was given as the identity among the keywords of `authenticate`."""
     from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it, else this would not run
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
 
     names: tuple[Any, ...] = _IDENTITIES
     with suppress(ImproperlyConfigured):  # no user model, only backends
         names = (get_user_model().USERNAME_FIELD, *names)
-    return next((credentials[name] for name in names if isinstance(credentials.get(name), str)), None)
+    name = next((name for name in names if isinstance(credentials.get(name), str)), None)
+    return {} if name is None else {"identity": credentials[name], "identity_field": "email" if name == "email" else "username"}
 
 
 def mechanism(credentials: Mapping[str, Any]) -> tuple[Strategy | None, str | None]:

@@ -55,12 +55,12 @@ def get(_call: Call) -> Flow:
 def oauth_callback(call: Call) -> Flow:
     provider, identity = call.arg("oauth_name"), call.arg("account_email")
     outcome = yield
-    return _of(outcome.result, provider=provider, identity=identity, fallback=_state(outcome.result))
+    return _of(outcome.result, provider=provider, identity=identity, identity_field="email", fallback=_state(outcome.result))
 
 
 def associate(call: Call) -> Flow:
     provider, identity = call.arg("oauth_name"), call.arg("account_email")
-    facts = _of(call.arg("user"), provider=provider, identity=identity)
+    facts = _of(call.arg("user"), provider=provider, identity=identity, identity_field="email")
     yield
     return facts
 
@@ -81,7 +81,7 @@ def profile(call: Call) -> Flow:
 def create(call: Call) -> Flow:
     identity = _text(call.arg("user_create"), "email")
     outcome = yield
-    return _of(outcome.result, identity=identity)
+    return _of(outcome.result, identity=identity, identity_field="email")
 
 
 def registered(call: Call) -> Flow:
@@ -89,7 +89,7 @@ def registered(call: Call) -> Flow:
     user = call.arg("user")
     accounts = _loaded(user, "oauth_accounts") or ()
     provider = next((_loaded(account, "oauth_name") for account in accounts), None)
-    facts = _of(user, identity=_loaded(user, "email"), provider=provider)
+    facts = _of(user, identity=_loaded(user, "email"), identity_field="email", provider=provider)
     yield
     return facts
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..hooks import SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from ..hooks import IDENTITY_FIELDS, SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
 
 __all__ = ("BLIND", "HOOKS")
 
-_IDENTITY_FIELDS: Final = ("username", "email", "login", "user", "identifier")
 _SERVER_ERROR: Final = 500
 _BY_STATUS_CODE: Final = {403: Reason.PERMISSION_DENIED, 422: Reason.INVALID_INPUT, 429: Reason.RATE_LIMITED}
 
@@ -71,7 +70,7 @@ def _login_view(call: Call) -> Flow:
         return SKIP
     outcome = yield
     typed = _typed(request)
-    said: dict[str, Any] = {"identity": next(iter(typed.values()), None), "params": typed}
+    said: dict[str, Any] = {} if typed is None else {"identity_field": typed[0], "identity": typed[1]}
     code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
     if isinstance(code, int) and code >= _SERVER_ERROR:
         return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **said)
@@ -83,16 +82,16 @@ def _login_endpoints(app: Any) -> set[str]:
     return set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
 
 
-def _typed(request: Any) -> dict[str, str]:
-    """The field that names the account in a form or JSON body that the view has read; a body it left alone stays unread."""
+def _typed(request: Any) -> tuple[str, str] | None:
+    """Field and value that name the account in a form or JSON body that the view has read; one it left alone stays unread."""
     form = vars(request).get("form")
     body = next((read for read in getattr(request, "_cached_json", ()) if isinstance(read, Mapping)), None)
     for source in (form, body):
-        for name in _IDENTITY_FIELDS:
+        for name in IDENTITY_FIELDS:
             value = source.get(name) if source is not None else None
             if isinstance(value, str) and value:
-                return {name: value}
-    return {}
+                return name, value
+    return None
 
 
 def _session_user() -> str | None:
@@ -170,7 +169,6 @@ HOOKS = (
         role=Role.HINT,
         event="auth.sign_in",
         strategy=Strategy.PASSWORD,
-        params=dict.fromkeys(_IDENTITY_FIELDS, True),
     ),
 )
 

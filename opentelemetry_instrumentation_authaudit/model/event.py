@@ -199,6 +199,9 @@ class Sink(Protocol):
     def begin(self) -> None:
         """A first request was seen: the process is being audited. Cheap when called again."""
 
+    def wants(self, event: str, status: Status) -> bool:
+        """Whether any such event may be recorded; where not, nobody needs to put it together. Cheap."""
+
     def admit(self, event: str) -> None:
         """Asked before a call that makes a session; raises `RecordingRefused` where `strict` forbids going on."""
 

@@ -10,7 +10,7 @@ from ..config import Config, RequestAuth
 from ..model.catalog import Default, action_of, lookup, matches
 from ..model.event import AuditEvent, Status
 
-__all__ = ("PER_REQUEST", "Rule", "recorded", "refusal")
+__all__ = ("PER_REQUEST", "Rule", "recorded", "refusal", "wanted")
 
 PER_REQUEST: Final = frozenset({"auth.verify", "api_key.verify"})
 """Checks of credentials that every request carries: option `request_auth`."""
@@ -38,6 +38,12 @@ def refusal(event: AuditEvent, config: Config) -> Rule | None:
     if event.event.startswith("audit."):
         return None
     return _excluded(event, config) or _not_included(event, config) or _off(event, config)
+
+
+def wanted(event: str, status: Status, config: Config) -> bool:
+    """Whether any event of that name and status may be recorded: what only name and status decide, asked before it is put together."""
+    bare = AuditEvent(event=event, status=status, time=0, library="")
+    return event.startswith("audit.") or not (_any(config.exclude_events, event) or _off(bare, config))
 
 
 def _excluded(event: AuditEvent, config: Config) -> Rule | None:

@@ -21,7 +21,7 @@ from ..guard import guard
 from ..model.catalog import matches
 from ..model.event import AuditEvent, RecordingRefused, Status
 from .dedup import RequestAuthDedup
-from .filters import recorded
+from .filters import recorded, wanted
 from .life import Life, Sources
 from .provider import VERSION
 from .stream import CHECKPOINT, LOST, START, STOP, Facts, checkpoint, end, losses
@@ -61,6 +61,7 @@ class Pipeline:
         self._sources = sources or Sources()
         self._describe = describe
         self._dedup = RequestAuthDedup(self._tell, config.request_auth_dedup, config.trusted_proxies)
+        self._wanted: dict[tuple[str, Status], bool] = {}
         self._ended = False
         self._inherited: list[Life] = []
         self._ancestors: list[Life] = []  # never collected: to destroy a parent's gRPC channel may hang
@@ -73,6 +74,15 @@ class Pipeline:
             with guard("pipeline.begin"), self._alone() as alone:
                 if alone:
                     self._living()
+
+    def wants(self, event: str, status: Status) -> bool:
+        """Whether any such event may be recorded; a refusal counts as filtered. A dictionary look-up, once each was asked for."""
+        known = self._wanted.get((event, status))
+        if known is None:
+            known = self._wanted[event, status] = not self._config.sdk_disabled and wanted(event, status, self._config)
+        if not known:
+            self._count("filtered")
+        return known
 
     def admit(self, event: str) -> None:
         """RecordingRefused if the option `strict` names *event*, and there is no place for its record now.

@@ -15,7 +15,7 @@ from opentelemetry_instrumentation_authaudit.hooks import Hook, Request
 from opentelemetry_instrumentation_authaudit.hooks.engine import Engine, current_scope
 from opentelemetry_instrumentation_authaudit.hooks.install import Installation
 from opentelemetry_instrumentation_authaudit.hooks.scope import RequestScope
-from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, RecordingRefused
+from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, RecordingRefused, Status
 
 SOURCE = Path(__file__).with_name("fakelib_source.py").read_text()
 
@@ -24,11 +24,16 @@ class Events(list[AuditEvent]):
     """A sink that keeps what it is given."""
 
     refuse = False
+    unwanted = False
     begun = 0
 
     def begin(self) -> None:
         """Count how often we were told that a first request came in."""
         self.begun += 1
+
+    def wants(self, event: str, status: Status) -> bool:
+        """Everything may be recorded, unless told otherwise."""
+        return not self.unwanted
 
     def admit(self, event: str) -> None:
         """Refuse everything when told to."""

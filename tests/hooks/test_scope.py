@@ -12,9 +12,9 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit import guard as guard_module
 from opentelemetry_instrumentation_authaudit.hooks import Call, Facts, Flow, Reason, Role, Status, Strategy
-from opentelemetry_instrumentation_authaudit.hooks.engine import surroundings
+from opentelemetry_instrumentation_authaudit.hooks.engine import current_scope, surroundings
 from opentelemetry_instrumentation_authaudit.model.catalog import Family
-from opentelemetry_instrumentation_authaudit.model.event import Actor
+from opentelemetry_instrumentation_authaudit.model.event import Actor, Param
 
 from .conftest import Bench
 from .rows import (
@@ -490,6 +490,25 @@ def test_tenant_is_read_from_the_claim_that_the_option_names(fakelib: ModuleType
 def _claims(call: Call) -> Flow:
     yield
     return Facts(claims=call.arg("user"))
+
+
+def test_identity_is_a_sensitive_parameter_too(fakelib: ModuleType, bench: Bench) -> None:
+    """`include_fields` may name the field that carried it."""
+    bench.install(row("kept", _names))
+    fakelib.kept("ann")
+    assert [dict(event.params) for event in bench.events] == [{"username": Param("ann", sensitive=True)}]
+
+
+def test_what_nobody_wants_is_not_put_together(fakelib: ModuleType, bench: Bench) -> None:
+    """The request is not even read for an event that the options leave out."""
+    bench.install(LOGIN)
+    bench.events.unwanted = True
+    scope = bench.engine.open_scope(lambda _flow: pytest.fail("read although nothing is told"))
+    assert scope is not None
+    token = current_scope.set(scope)
+    fakelib.login("ann")
+    current_scope.reset(token)
+    assert bench.events == []
 
 
 def test_time_is_the_end_of_the_attempt(fakelib: ModuleType, bench: Bench) -> None:

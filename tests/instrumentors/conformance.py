@@ -25,7 +25,7 @@ from opentelemetry_instrumentation_authaudit.hooks.install import Installation
 from opentelemetry_instrumentation_authaudit.hooks.wrapper import find, watched
 from opentelemetry_instrumentation_authaudit.instrumentor import listen
 from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
-from opentelemetry_instrumentation_authaudit.model.event import AuditEvent
+from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, Status
 
 Place = tuple[Any, str]
 
@@ -35,6 +35,10 @@ class Silent:
 
     def begin(self) -> None:
         """Nothing starts."""
+
+    def wants(self, event: str, status: Status) -> bool:
+        """Everything may be recorded."""
+        return True
 
     def admit(self, event: str) -> None:
         """Nothing is refused."""

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry_instrumentation_authaudit.config import Config, load
 from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS, Default
 from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, Status, Strategy
-from opentelemetry_instrumentation_authaudit.pipeline.filters import PER_REQUEST, Rule, recorded, refusal
+from opentelemetry_instrumentation_authaudit.pipeline.filters import PER_REQUEST, Rule, recorded, refusal, wanted
 
 SIGN_IN = AuditEvent(event="auth.sign_in", status=Status.SUCCESS, time=0, library="lib", strategy=Strategy.PASSWORD)
 GITHUB = replace(SIGN_IN, strategy=Strategy.OAUTH2, provider="github")
@@ -98,3 +98,15 @@ def test_the_trail_s_own_events_always_pass() -> None:
     """A chain whose start, checkpoints or losses could be filtered out would prove nothing."""
     strict = config(exclude_events="*", exclude_actions="*", include_strategies="password")
     assert all(recorded(named(name), strict) for name in EVENTS if name.startswith("audit."))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"request_auth": "all"}, {"request_auth": "off"}, {"include_events": "*"}, {"exclude_events": "auth.*"}]
+)
+@pytest.mark.parametrize("name", EVENTS)
+def test_what_is_not_wanted_is_never_recorded(name: str, options: dict[str, str]) -> None:
+    """The early question agrees with the late one, whatever else the event turns out to be."""
+    config = load({}, raises=True, **options)
+    for status in Status:
+        event = AuditEvent(event=name, status=status, time=1, library="story 1.0", strategy=Strategy.PASSWORD)
+        assert wanted(name, status, config) == recorded(event, config)

@@ -353,5 +353,7 @@ class TestPrivacy:
         await client.get("/members/a/me", headers=shown)
         await client.get("/cookie", headers={"Cookie": shown["Authorization"].replace("Bearer ", "session=")})
         assert len(audit_trail.records) == 4  # two more only repeat what was told
-        audit_trail.assert_no_secret("mistyped-pass", "hush-hush-app", "another-pass", "guessed-key-1", "guessed-key-2", "quentin")
+        audit_trail.assert_no_secret(
+            "mistyped-pass", "hush-hush-app", "another-pass", "guessed-key-1", "guessed-key-2", "quentin"
+        )
         audit_trail.assert_no_secret(shown["Authorization"].removeprefix("Bearer "))

@@ -114,7 +114,9 @@ async def ann(client: httpx.AsyncClient, audit_trail: AuditTrail) -> str:
     return str(registered.json()["id"])
 
 
-async def login(client: httpx.AsyncClient, email: str = ANN["email"], password: str = ANN["password"], at: str = "/auth/login") -> httpx.Response:
+async def login(
+    client: httpx.AsyncClient, email: str = ANN["email"], password: str = ANN["password"], at: str = "/auth/login"
+) -> httpx.Response:
     """Post the login form."""
     return await client.post(at, data={"grant_type": "password", "username": email, "password": password})
 
@@ -173,7 +175,12 @@ async def test_sign_in_with_a_cookie(client: httpx.AsyncClient, ann: str, audit_
     assert (await login(client, at="/cookie/login")).status_code == 204
     assert (await client.get("/users/me")).status_code == 200
     assert (await client.post("/cookie/logout")).status_code == 204
-    out = {"audit__action": "sign_out", "audit__strategy": "token", "audit__params__backend": "cookie", "audit__flow__id": "flow-2"}
+    out = {
+        "audit__action": "sign_out",
+        "audit__strategy": "token",
+        "audit__params__backend": "cookie",
+        "audit__flow__id": "flow-2",
+    }
     assert told(audit_trail) == [
         signed_in(ann, at="/cookie/login", backend="cookie", audit__identity=ANN["email"], **BY_PASSWORD),
         record("auth.sign_out", at="/cookie/logout", who=ann, **out),
@@ -217,7 +224,9 @@ async def test_right_password_of_an_account_that_may_not(
     assert told(audit_trail) == [record("auth.authenticate", "failure", at=at, who=ann, **facts)]
 
 
-async def test_wrong_password_of_an_inactive_account(client: httpx.AsyncClient, world: Any, ann: str, audit_trail: AuditTrail) -> None:
+async def test_wrong_password_of_an_inactive_account(
+    client: httpx.AsyncClient, world: Any, ann: str, audit_trail: AuditTrail
+) -> None:
     """The password was wrong: that is why, whatever else is."""
     await world.change(ANN["email"], is_active=False)
     await login(client, password="wrong")
@@ -226,7 +235,8 @@ async def test_wrong_password_of_an_inactive_account(client: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome", "reason"), [(200, "success", None), (403, "failure", "unverified_account"), (503, "unknown", "backend_error")]
+    ("code", "outcome", "reason"),
+    [(200, "success", None), (403, "failure", "unverified_account"), (503, "unknown", "backend_error")],
 )
 async def test_password_without_a_sign_in(
     client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail, *, code: int, outcome: str, reason: str | None
@@ -321,7 +331,9 @@ async def test_password_reset(client: httpx.AsyncClient, world: Any, ann: str, a
     ]
 
 
-async def test_password_reset_of_an_inactive_account(client: httpx.AsyncClient, world: Any, ann: str, audit_trail: AuditTrail) -> None:
+async def test_password_reset_of_an_inactive_account(
+    client: httpx.AsyncClient, world: Any, ann: str, audit_trail: AuditTrail
+) -> None:
     """The answer is 202 all the same; a link from before is refused."""
     await client.post("/auth/forgot-password", json={"email": ANN["email"]})
     audit_trail.story()
@@ -427,7 +439,9 @@ async def test_administration(client: httpx.AsyncClient, world: Any, ann: str, a
     assert records[3:] == [
         record("password.set", **constant, audit__action="set_password", audit__strategy="password", audit__flow__id="flow-2"),
         record("account.enable", **constant, **nothing, audit__action="enable", audit__flow__id="flow-3"),
-        record("account.delete", **{**constant, "method": "DELETE"}, **nothing, audit__action="destroy", audit__flow__id="flow-4"),
+        record(
+            "account.delete", **{**constant, "method": "DELETE"}, **nothing, audit__action="destroy", audit__flow__id="flow-4"
+        ),
     ]
     assert {(one["user.id"], one["http.route"]) for one in records} == {(ann, "/users/{id}")}
 
@@ -451,9 +465,7 @@ async def test_oauth_sign_up_and_sign_in(client: httpx.AsyncClient, audit_trail:
     who = registered["user.id"]
     at = "/github/callback"
     assert registered == record("auth.register", at=at, who=who, audit__action="register_with_github", **provided, **facts)
-    assert signed == [
-        signed_in(who, at=at, **facts, **BY_GITHUB, audit__flow__id=f"flow-{number}") for number in (1, 2)
-    ]
+    assert signed == [signed_in(who, at=at, **facts, **BY_GITHUB, audit__flow__id=f"flow-{number}") for number in (1, 2)]
 
 
 async def test_oauth_address_of_somebody_else(client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail) -> None:
@@ -546,7 +558,9 @@ class TestPrivacy:
         cookie = client.cookies["fastapiusersauth"]
         assert len(audit_trail.records) >= 8
         audit_trail.assert_no_secret("first-secret", "second-secret", "third-secret", "mistyped-secret", "nonsense-token")
-        audit_trail.assert_no_secret(world.mailed["reset"], headers["Authorization"], state, cookie, "quuxcode", "client-hush-hush")
+        audit_trail.assert_no_secret(
+            world.mailed["reset"], headers["Authorization"], state, cookie, "quuxcode", "client-hush-hush"
+        )
         audit_trail.assert_no_secret(ANN["email"])
 
 

@@ -49,7 +49,12 @@ def refused(reason: str, error: str) -> list[dict[str, str]]:
         ("issuer!", {"iss": "elsewhere"}, "token_wrong_issuer", "InvalidIssuerError"),
         ("exp!", {}, "token_malformed", "MissingRequiredClaimError"),
         ("", {"secret": "another-secret-of-thirty-two-byte"}, "token_bad_signature", "InvalidSignatureError"),
-        ("", {"algorithm": "HS384", "secret": "a-secret-of-at-least-forty-eight-bytes-for-sha-384"}, "token_bad_signature", "InvalidAlgorithmError"),
+        (
+            "",
+            {"algorithm": "HS384", "secret": "a-secret-of-at-least-forty-eight-bytes-for-sha-384"},
+            "token_bad_signature",
+            "InvalidAlgorithmError",
+        ),
     ],
 )
 def test_refused_token(audit_trail: AuditTrail, *, how: str, claims: dict[str, Any], reason: str, error: str) -> None:

@@ -69,7 +69,9 @@ def _pyjwt() -> Check:
         if how == "unverified":
             return jwt.decode(given, options={"verify_signature": False})["sub"]
         options: Any = {"require": [how]} if how == "exp" else {}
-        return jwt.decode(given, JWT_SECRET, algorithms=["HS256"], issuer="story" if how == "issuer" else None, options=options)["sub"]
+        return jwt.decode(given, JWT_SECRET, algorithms=["HS256"], issuer="story" if how == "issuer" else None, options=options)[
+            "sub"
+        ]
 
     return verify
 

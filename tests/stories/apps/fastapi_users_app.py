@@ -58,7 +58,9 @@ class Provider(OAuth2):
 
     async def get_id_email(self, token: str) -> tuple[str, str | None]:
         async with self.get_httpx_client() as client:
-            response = await client.get(self.authorize_endpoint.replace("authorize", "me"), headers={"Authorization": f"Bearer {token}"})
+            response = await client.get(
+                self.authorize_endpoint.replace("authorize", "me"), headers={"Authorization": f"Bearer {token}"}
+            )
         if response.status_code != 200:
             raise GetIdEmailError(response.text)
         profile = response.json()
