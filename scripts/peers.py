@@ -162,6 +162,10 @@ class Tally:
     def begin(self) -> None:
         """Part of the sink."""
 
+    def wants(self, event: str, status: Status) -> bool:
+        """Everything is counted."""
+        return True
+
     def admit(self, event: str) -> None:
         """Part of the sink."""
 
