@@ -26,7 +26,7 @@ US: Final = "opentelemetry-instrumentation-authaudit"
 
 PINS_OTHERS: Final = ("fastapi-users", "fastapi-users-db-sqlalchemy")
 """Its old versions pin other libraries exactly (PyJWT == 2.7.0): installed without what they ask for, which `oldest.txt` has."""
-OLD_WARNINGS: Final = ("-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning")
+OLD_WARNINGS: Final = "-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning"
 """Old libraries on a newer Python, or beside newer libraries, warn: theirs to solve, and solved in newer ones."""
 SHOWN: Final = ("opentelemetry-sdk", "wrapt", "Django", "Flask", "fastapi")
 
@@ -97,8 +97,9 @@ def versions(cell: Cell) -> str:
 def run(cell: Cell, arguments: list[str]) -> tuple[bool, str]:
     """Run the tests there, showing them; whether they passed, and pytest's closing line."""
     command = [str(cell.bin / "python"), "-m", "pytest", "-o", f"cache_dir={cell.bin.parent / '.pytest_cache'}", *arguments]
-    command += OLD_WARNINGS if cell.libraries == "oldest" else ()
     environment = os.environ | {"PATH": f"{cell.bin}{os.pathsep}{os.environ['PATH']}"}
+    if cell.libraries == "oldest":
+        environment["PYTEST_ADDOPTS"] = OLD_WARNINGS  # for the runs that tests start themselves, too
     last = ""
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
