@@ -15,6 +15,7 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,7 +31,7 @@ from .pipeline.life import Sources
 from .pipeline.sink import Pipeline
 from .query.reader import Record, Unreadable, files_in, read
 
-__all__ = ("AuditTrail", "audit_trail", "audit_trail_options", "listen_early")
+__all__ = ("AuditTrail", "audit_trail", "audit_trail_of", "audit_trail_options", "listen_early")
 
 _BOOKKEEPING: Final = frozenset({
     names.RECORD_ID, names.LOG, names.SCHEMA, names.CLIENT_PORT, names.STREAM_ID, names.SEQUENCE_NUMBER, names.PREVIOUS_HASH,
@@ -147,23 +148,32 @@ def audit_trail_options() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture
-def audit_trail(tmp_path: Path, audit_trail_options: dict[str, Any]) -> Iterator[AuditTrail]:
-    """The records of this test; the libraries are watched while it runs."""
-    trail = AuditTrail(tmp_path / "audit", **audit_trail_options)
+@contextmanager
+def audit_trail_of(folder: Path, **options: Any) -> Iterator[AuditTrail]:
+    """What the fixture does, where a test wants a trail of its own: watch the libraries, record with *options* below *folder*."""
+    trail = AuditTrail(folder, **options)
     installation = None
     engine = _standing
     if engine is None:
         engine = Engine(trail.pipeline)
         installation = listen(engine)
-    engine.sink, engine.clock, engine.tenant_claim = trail.pipeline, trail.clock, audit_trail_options.get("tenant_claim")
+    engine.sink, engine.clock, engine.tenant_claim = trail.pipeline, trail.clock, options.get("tenant_claim")
     activate(engine)
-    yield trail
-    deactivate(engine)
-    engine.sink = _Silent()
-    if installation is not None:
-        installation.remove()
-    trail.pipeline.shutdown()
+    try:
+        yield trail
+    finally:
+        deactivate(engine)
+        engine.sink = _Silent()
+        if installation is not None:
+            installation.remove()
+        trail.pipeline.shutdown()
+
+
+@pytest.fixture
+def audit_trail(tmp_path: Path, audit_trail_options: dict[str, Any]) -> Iterator[AuditTrail]:
+    """The records of this test; the libraries are watched while it runs."""
+    with audit_trail_of(tmp_path / "audit", **audit_trail_options) as trail:
+        yield trail
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -162,7 +162,7 @@ class Tally:
     def begin(self) -> None:
         """Part of the sink."""
 
-    def wants(self, event: str, status: Status) -> bool:
+    def wants(self, _event: str, _status: Any) -> bool:
         """Everything is counted."""
         return True
 

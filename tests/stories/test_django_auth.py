@@ -818,3 +818,20 @@ def test_browsing_is_silent(ann: Any, audit_trail: AuditTrail) -> None:
     for path in ("/", "/nowhere/", "/admin/", "/login/"):
         ann.get(path)
     assert audit_trail.story() == []
+
+
+class TestStrict:
+    """`strict=auth.sign_in`, and a journal that cannot be written: no record, no sign-in."""
+
+    @pytest.fixture
+    def audit_trail_options(self) -> dict[str, Any]:
+        """A folder that nobody can make."""
+        return {"strict": "auth.sign_in", "journal_dir": "/proc/authaudit"}
+
+    def test_sign_in_that_cannot_be_recorded_is_refused(self, client: Any) -> None:
+        """Before the session exists: no cookie comes out, and the next request is nobody's."""
+        client.raise_request_exception = False
+        response = sign_in(client)
+        assert response.status_code == 500
+        assert "sessionid" not in response.cookies
+        assert "sessionid" not in client.cookies

@@ -599,3 +599,19 @@ async def test_users_that_are_anything(audit_trail: AuditTrail) -> None:
     assert isinstance(await manager.authenticate(Anything()), Anything)
     await manager.delete(Anything())
     assert [one["event"] for one in told(audit_trail)] == ["auth.authenticate", "account.delete"]
+
+
+class TestStrict:
+    """`strict=auth.sign_in`, and a journal that cannot be written: no record, no sign-in."""
+
+    @pytest.fixture
+    def audit_trail_options(self) -> dict[str, Any]:
+        """A folder that nobody can make."""
+        return {"strict": "auth.sign_in", "journal_dir": "/proc/authaudit"}
+
+    async def test_sign_in_that_cannot_be_recorded_is_refused(self, client: httpx.AsyncClient) -> None:
+        """Before the token exists: the server answers for the exception, and no token goes out."""
+        await client.post("/auth/register", json=ANN)
+        response = await login(client)
+        assert response.status_code == 500
+        assert "access_token" not in response.text

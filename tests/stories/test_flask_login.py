@@ -305,3 +305,19 @@ def test_hash_check_outside_a_request_is_silent(app: Any, audit_trail: AuditTrai
     assert app
     assert not check_password_hash(flask_login_app.User("9", "x").hash, "wrong")
     assert audit_trail.story() == []
+
+
+class TestStrict:
+    """`strict=auth.sign_in`, and a journal that cannot be written: no record, no sign-in."""
+
+    @pytest.fixture
+    def audit_trail_options(self) -> dict[str, Any]:
+        """A folder that nobody can make."""
+        return {"strict": "auth.sign_in", "journal_dir": "/proc/authaudit"}
+
+    def test_sign_in_that_cannot_be_recorded_is_refused(self, client: Any) -> None:
+        """Before the session exists: no cookie comes out, and the next request is nobody's."""
+        response = sign_in(client)
+        assert response.status_code == 500
+        assert "Set-Cookie" not in response.headers
+        assert client.get("/").json == {"user": None}
