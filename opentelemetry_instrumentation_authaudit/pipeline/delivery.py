@@ -1,0 +1,288 @@
+"""Delivery: one thread that sends what the journal holds behind its cursor, and moves the cursor when it has truly arrived.
+
+It never gives up: what was not acknowledged is sent again, for as long as the process lives, and after that by the next process.
+What the receiver refuses for good is isolated and set aside, so that the rest gets through.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from ..guard import guard
+from ..journal.backlog import Backlog, Batch
+from .answers import Answer, Verdict
+from .otlp import Sender
+from .pace import Pace, Portion, Schedule
+
+__all__ = ("Delivery", "Stats")
+
+_log = logging.getLogger("opentelemetry_instrumentation_authaudit.delivery")
+_WARN_AGAIN: Final = 60.0
+_FAILED: Final = "Audit records could not be delivered (%s). The journal keeps them and they are sent again."
+_REFUSED: Final = (
+    "The OTLP receiver takes no audit records from this process (%s): check the OTEL_EXPORTER_OTLP_* variables. "
+    "The journal keeps them and they are sent again."
+)
+_BURIED: Final = (
+    "The OTLP receiver refuses an audit record for good (%s). It is set aside in its stream's .dead.jsonl file in the journal folder; "
+    "the others go on."
+)
+_STUBBORN: Final = 10
+"""So many refused records in a row are hardly each at fault: from here on only one is set aside at a time, with a long wait between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What has happened so far, and what is left."""
+
+    exported: int
+    """Records that the receiver has acknowledged."""
+    failed: int
+    """Requests that were not acknowledged."""
+    buried: int
+    """Records that were set aside because the receiver refuses them."""
+    depth: int
+    """Records that are not acknowledged yet."""
+    last: Answer | None
+    """The answer to the last request."""
+
+
+class _Step(Enum):
+    """What came of one request."""
+
+    GO_ON = auto()
+    DRAINED = auto()
+    WAIT = auto()
+
+
+class Delivery:
+    """Owns *backlog* and *sender*; belongs to the process that made it and does nothing in a forked child of it.
+
+    `ring`, `flush`, `shutdown` and `stats` may be called from any thread, and never raise.
+    """
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        sender: Sender,
+        *,
+        max_size: int = 512,
+        batching: bool = True,
+        interval: float = 30.0,
+        on_buried: Callable[[int], None] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """Starts nothing yet.
+
+        *max_size* records at most go into a request; without *batching* every record has one of its own, except where Delivery has
+        to catch up. Every *interval* seconds it looks for itself: at its own stream, and for those of processes that have died.
+        *on_buried* is told, on Delivery's thread, of records that were set aside.
+        """
+        self._backlog = backlog
+        self._sender = sender
+        self._batching = batching
+        self._on_buried = on_buried
+        self._pace = pace or Pace()
+        self._portion = Portion(max_size)
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._schedule = Schedule(interval)
+        self._asked = self._answered = 0  # numbers of flushes
+        self._ended = False
+        self._behind = False
+        self._refusals = 0  # in a row
+        self._exported = self._failed = self._buried = 0
+        self._last: Answer | None = None
+        self._warned: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin, also without a record: adopt what dead processes left."""
+        if self._process == os.getpid():
+            with guard("delivery.start"), self._changed:
+                self._start()
+
+    def ring(self) -> None:
+        """There is something to send now. While attempts fail, their pace goes on as it is."""
+        if self._process == os.getpid():
+            with guard("delivery.ring"), self._changed:
+                self._schedule.ring(hurry=False)
+                self._start()
+                self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Send everything; True only if all that was there at the call is acknowledged within *timeout* seconds.
+
+        One attempt is made at once, unless the receiver asked for a pause.
+        """
+        if self._process != os.getpid():
+            return False
+        with guard("delivery.flush"), self._changed:
+            if self._ended:
+                return self._backlog.depth() == 0
+            self._asked += 1
+            ticket, buried = self._asked, self._buried
+            self._schedule.ring(hurry=True)
+            self._start()
+            self._changed.notify_all()
+            done = self._changed.wait_for(lambda: self._answered >= ticket or self._ended, timeout)
+            return done and self._answered >= ticket and self._buried == buried
+        return False
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """Like `flush`, and then end; what is left waits in the journal for the next process. It may be called again."""
+        if self._process != os.getpid():
+            return False
+        deadline = time.monotonic() + timeout
+        done = self.flush(timeout)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return done
+
+    @property
+    def stats(self) -> Stats:
+        """A snapshot for `authaudit doctor` and metrics."""
+        depth = 0
+        with guard("delivery.depth"):
+            depth = self._backlog.depth()
+        return Stats(self._exported, self._failed, self._buried, depth, self._last)
+
+    def _start(self) -> None:
+        """Have the thread running (again). Where none can be started (the interpreter ends) the journal keeps the records."""
+        if not self._ended and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._run, name="authaudit-delivery", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        with suppress_instrumentation():
+            try:
+                while not self._ended:
+                    self._outlive()
+            finally:
+                with guard("delivery.end"):
+                    self._sender.close()
+                    self._backlog.close()
+
+    def _outlive(self) -> None:
+        """A turn, once it is due. Whatever is raised in it costs an attempt: this thread is the records' only way out."""
+        try:
+            if self._await_turn():
+                self._turn()
+        except BaseException as error:  # a driver's SystemExit, gevent's Timeout, settings that the exporter does not understand
+            self._failed += 1
+            self._warn(type(error).__name__, _FAILED)
+            self._wait(self._pace.backoff(self._schedule.failures + 1))
+
+    def _await_turn(self) -> bool:
+        """Wait until something is due; False at the end."""
+        with self._changed:
+            while not self._ended:
+                wait = self._schedule.due - time.monotonic()
+                if wait <= 0:
+                    return True
+                self._changed.wait(wait)
+            return False
+
+    def _turn(self) -> None:
+        """Send until everything is acknowledged, or until there is a reason to wait."""
+        with self._changed:
+            ticket = self._asked
+            look = self._schedule.begin(time.monotonic())
+        if look:
+            with guard("delivery.adopt"):
+                self._behind = bool(self._backlog.adopt()) or self._behind
+        step = _Step.GO_ON
+        while step is _Step.GO_ON and not self._ended:
+            step = self._step()
+        if step is _Step.DRAINED:
+            self._behind = False
+            with self._changed:
+                self._schedule.succeeded()
+                self._answered = max(self._answered, ticket)
+                self._changed.notify_all()
+
+    def _step(self) -> _Step:
+        batch = self._backlog.next(self._portion.size if self._batching or self._behind else 1)
+        if batch is None:
+            return _Step.DRAINED
+        self._last = answer = self._sender.send(batch)
+        if answer.verdict is Verdict.ACCEPTED:
+            return self._accepted(batch)
+        self._failed += 1
+        if answer.verdict is Verdict.REJECTED:
+            return self._rejected(batch, answer)
+        if answer.shrink:
+            self._portion.shrink(len(batch.records))
+        return self._failure(answer)
+
+    def _accepted(self, batch: Batch) -> _Step:
+        if self._schedule.failures:
+            _log.info("Audit records are delivered again.")
+        self._schedule.succeeded()
+        self._refusals = 0
+        self._exported += len(batch.records)
+        self._portion.accepted(len(batch.records))
+        with guard("delivery.acknowledge"):  # a full disk: remembered in memory, and the receiver knows the records by their id
+            self._backlog.acknowledge(batch)
+        return _Step.GO_ON
+
+    def _failure(self, answer: Answer) -> _Step:
+        """The receiver takes nothing: try again later."""
+        wrong = answer.verdict is Verdict.MISCONFIGURED
+        self._warn(answer.detail, _REFUSED if wrong else _FAILED)
+        self._wait(self._pace.misconfigured() if wrong else self._pace.backoff(self._schedule.failures + 1), answer.after)
+        return _Step.WAIT
+
+    def _rejected(self, batch: Batch, answer: Answer) -> _Step:
+        """The receiver does not take these: find the one it does not take, and set it aside."""
+        self._behind = True
+        if len(batch.records) > 1:
+            self._portion.refused(len(batch.records))
+            return _Step.GO_ON
+        probe = self._sender.send(None)  # an empty request: where that is refused too, the fault is not the record's
+        if probe.verdict is Verdict.REJECTED:
+            return self._failure(Answer(Verdict.MISCONFIGURED, answer.detail))
+        if probe.verdict is not Verdict.ACCEPTED:
+            return self._failure(probe)
+        return self._bury(batch, answer)
+
+    def _bury(self, batch: Batch, answer: Answer) -> _Step:
+        self._backlog.bury(batch, answer.detail)
+        self._buried += len(batch.records)
+        self._refusals += 1
+        self._portion.isolated()
+        self._warn(answer.detail, _BURIED)
+        if self._on_buried is not None:
+            with guard("delivery.on_buried"):
+                self._on_buried(len(batch.records))
+        if self._refusals < _STUBBORN:
+            return _Step.GO_ON
+        self._wait(self._pace.misconfigured())
+        return _Step.WAIT
+
+    def _wait(self, seconds: float, asked: float | None = None) -> None:
+        self._behind = True
+        with self._changed:
+            self._schedule.failed(time.monotonic(), seconds, None if asked is None else max(asked, self._pace.first))
+
+    def _warn(self, cause: str, message: str) -> None:
+        """One line for each cause and minute, on a thread whose instrumentation is suppressed: no log handler can feed it back."""
+        now = time.monotonic()
+        if now - self._warned.get(message + cause, -_WARN_AGAIN) < _WARN_AGAIN:
+            return
+        self._warned[message + cause] = now
+        with guard("delivery.warn"):  # an application's logging handler may raise
+            _log.warning(message, cause)
