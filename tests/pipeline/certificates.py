@@ -33,7 +33,7 @@ def make(folder: Path) -> None:
 def _issue(name: str, authority: _Issued | None) -> _Issued:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.dt.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.timezone.utc)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
