@@ -131,6 +131,20 @@ def test_by_hand_after_the_import(tmp_path: Path) -> None:
     assert told(tmp_path) == EVERYTHING
 
 
+def test_start_is_the_first_moment(tmp_path: Path) -> None:
+    """Written with the first record, `audit.start` bears the time from which this process was audited."""
+    code = "from opentelemetry_instrumentation_authaudit import audit\naudit.record('custom.first')\n"
+    assert run(tmp_path, sys.executable, "-c", BY_HAND.format(options="") + code).returncode == 0
+    assert sorted_by_time(tmp_path) == ["audit.start", "custom.first", "audit.stop"]
+
+
+def sorted_by_time(folder: Path) -> list[str]:
+    """The events in the order of their time."""
+    path = next((folder / "journal").rglob("*.jsonl"))
+    found = [json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0] for line in path.read_text().splitlines()]
+    return [record["eventName"] for record in sorted(found, key=lambda record: int(record["timeUnixNano"]))]
+
+
 DECLARATIVE = """
 file_format: "1.0"
 logger_provider: {{processors: [{{simple: {{exporter: {{console: }}}}}}]}}

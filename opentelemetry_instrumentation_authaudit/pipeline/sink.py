@@ -42,6 +42,7 @@ class Pipeline:
 
     _life: Life | None
     _lock: threading.RLock
+    _since: int
 
     def __init__(
         self,
@@ -186,7 +187,7 @@ class Pipeline:
             if self._life is None:
                 life = Life(self._config, self._sources, self._keep_up, deliver=not self._ended)
                 life.journal.describe(self._facts(life))
-                self._report(life, START, life.begun)
+                self._report(life, START, life.begun, self._since)
                 life.begin()
                 self._life = life
                 while self._inherited:
@@ -196,10 +197,10 @@ class Pipeline:
                 atexit.register(self.shutdown)
             return self._life
 
-    def _report(self, life: Life, event: str, facts: Facts) -> None:
-        """A record of the audit itself."""
-        now = self._sources.now()
-        life.emit(AuditEvent(event=event, status=Status.SUCCESS, time=now, library=f"authaudit {VERSION}"), facts)
+    def _report(self, life: Life, event: str, facts: Facts, at: int | None = None) -> None:
+        """A record of the audit itself, of this moment or of *at*."""
+        time_ns = self._sources.now() if at is None else at
+        life.emit(AuditEvent(event=event, status=Status.SUCCESS, time=time_ns, library=f"authaudit {VERSION}"), facts)
 
     def _facts(self, life: Life) -> dict[str, Any]:
         return {**life.facts(), **self._describe()}
@@ -222,6 +223,7 @@ class Pipeline:
 
     def _begin_process(self) -> None:
         self._life = None
+        self._since = self._sources.now()  # the time of `audit.start`: before everything that is told, though written with it
         self._lock = threading.RLock()
         self._counting = threading.Lock()
         self._telling = threading.local()
