@@ -113,13 +113,13 @@ DJANGO: Final = (
         "sign in, wrong password",
         lambda c: c.submit("/accounts/login/", username="ann", password=WRONG),
         200,
-        (Record("auth.authenticate", "failure", "wrong_password", "auth.user:2", "ann"),),
+        (Record("auth.sign_in", "failure", "wrong_password", "auth.user:2", "ann"),),
     ),
     Step(
         "sign in, unknown user",
         lambda c: c.submit("/accounts/login/", username="nobody", password=WRONG),
         200,
-        (Record("auth.authenticate", "failure", "invalid_credentials"),),
+        (Record("auth.sign_in", "failure", "invalid_credentials"),),
     ),
     Step(
         "sign in",
@@ -138,7 +138,7 @@ DJANGO: Final = (
         "admin, not a member of staff",
         lambda c: c.submit("/admin/login/", username="ann", password=BETTER),
         200,
-        (Record("auth.authenticate", "failure", "rejected_after_verification", "auth.user:2", "ann"),),
+        (Record("auth.sign_in", "failure", "rejected_after_verification", "auth.user:2", "ann"),),
     ),
     Step(
         "ask for a password reset",
@@ -215,7 +215,7 @@ FASTAPI: Final = (
         "sign in, wrong password",
         lambda c: _token_login(c, WRONG),
         400,
-        (Record("auth.authenticate", "failure", "wrong_password", "{ann}", _ANN),),
+        (Record("auth.sign_in", "failure", "wrong_password", "{ann}", _ANN),),
     ),
     Step("sign in", _token_login, 200, (Record("auth.sign_in", "success", subject="{ann}", identity=_ANN),)),
     Step("use the token", _me, 200),

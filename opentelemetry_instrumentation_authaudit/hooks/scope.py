@@ -79,6 +79,7 @@ class RequestScope:
                 self.parked.append(attempt)
                 return ()
             self._gather(attempt)
+            _name(attempt)
             self.done.append(attempt)
             return (attempt,)
 
@@ -96,6 +97,7 @@ class RequestScope:
             before = len(self.done)
             for attempt in self.parked:
                 self._judge(attempt, status_code, error)
+                _name(attempt)
                 self.done.append(attempt)
             for hint in self.hints:
                 if hint.hook.event is not None and not self._seen({hint.family}):
@@ -214,6 +216,15 @@ class RequestScope:
 
     def _seen(self, families: frozenset[Family] | set[Family]) -> bool:
         return any(attempt.family in families for attempt in self.done)
+
+
+def _name(attempt: Attempt) -> None:
+    """Credentials that a request shows and that are not accepted are a sign-in that failed: one question finds them all.
+
+    `auth.authenticate` is left to what no sign-in follows although it succeeded, and to checks outside any request.
+    """
+    if attempt.event == "auth.authenticate" and attempt.status is not Status.SUCCESS:
+        attempt.event = "auth.sign_in"
 
 
 def _same_subject(step: Attempt, attempt: Attempt) -> bool:

@@ -84,7 +84,7 @@ _ROWS: Final = (
     EventSpec(4, "auth.verify", ("verify_with_{s}",), _F_.REQUEST_AUTH, _F, "Credentials carried by a request were checked"),
     EventSpec(5, "auth.challenge", ("challenge_{s}",), _F_.SIGN_IN, _N, "A further proof was asked for"),
     EventSpec(6, "auth.reauthenticate", ("reauthenticate_with_{s}",), _F_.SIGN_IN, _Y, "A signed-in user proved identity again"),
-    EventSpec(7, "auth.authenticate", ("authenticate_with_{s}",), _F_.SIGN_IN, _Y, "Credentials were checked and no session followed"),
+    EventSpec(7, "auth.authenticate", ("authenticate_with_{s}",), _F_.SIGN_IN, _Y, "Credentials were right and no session followed, or were checked outside a request"),
     EventSpec(10, "mfa.verify", ("verify_with_{s}",), _F_.SIGN_IN, _Y, "A second factor was checked"),
     EventSpec(11, "mfa.enroll", ("setup_with_{f}", "confirm_setup_with_{f}", "store_webauthn_credential"), _F_.MFA_MANAGE, _Y, "A factor was added"),
     EventSpec(12, "mfa.remove", ("remove_{f}", "delete_webauthn_credential"), _F_.MFA_MANAGE, _Y, "A factor was removed"),

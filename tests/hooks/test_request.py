@@ -115,19 +115,19 @@ def test_record_is_there_before_the_response_starts(web: ModuleType, bench: Benc
 
 def test_refused_response_turns_the_parked_success(web: ModuleType, bench: Bench) -> None:
     """Right password, 403."""
-    assert serve(web, bench, "/me", status=403)[0] == "auth.authenticate failure"
+    assert serve(web, bench, "/me", status=403)[0] == "auth.sign_in failure"
 
 
 def test_crash_before_the_response(web: ModuleType, bench: Bench) -> None:
     """The application's exception goes on to the server; the outcome is unknown."""
-    assert serve(web, bench, "/crash") == ["auth.authenticate unknown", "crashed"]
+    assert serve(web, bench, "/crash") == ["auth.sign_in unknown", "crashed"]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/open", "success"), ("/closed", "failure")])
-def test_websocket_is_told_at_the_handshake(web: ModuleType, bench: Bench, path: str, status: str) -> None:
+@pytest.mark.parametrize(("path", "first"), [("/open", "auth.authenticate success"), ("/closed", "auth.sign_in failure")])
+def test_websocket_is_told_at_the_handshake(web: ModuleType, bench: Bench, path: str, first: str) -> None:
     """Accepted or refused; what comes later on the open connection is told at once, with its client."""
     order = serve(web, bench, path, type="websocket")
-    assert order[0] == f"auth.authenticate {status}"
+    assert order[0] == first
     assert order[2:] == ["after the handshake", "auth.authenticate failure"]
     assert {event.request.peer for event in bench.events if event.request} == {"192.0.2.7"}
 

@@ -31,7 +31,11 @@ QUICK: Final = Pace(first=0.02, longest=0.1, slow=0.2)
 
 def record(number: int, **fields: Any) -> bytes:
     """Record *number* of a stream; its id is `id-<number>`."""
-    attributes: dict[str, str | int] = {names.RECORD_ID: f"id-{number}", names.SEQUENCE_NUMBER: number, names.IDENTITY: 'Zoë "Z" \\ 猫'}
+    attributes: dict[str, str | int] = {
+        names.RECORD_ID: f"id-{number}",
+        names.SEQUENCE_NUMBER: number,
+        names.IDENTITY: 'Zoë "Z" \\ 猫',
+    }
     return encode(CanonicalRecord(event="auth.sign_in", time=1_795_521_600_000_000_000 + number, attributes=attributes, **fields))
 
 

@@ -59,9 +59,9 @@ def signed_in(**more: str) -> Record:
 
 
 def refused(reason: str, **more: str) -> Record:
-    """Credentials that were refused."""
-    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, "audit__reason": reason}
-    return record("auth.authenticate", "failure", **{**facts, **more})
+    """A sign-in that was refused."""
+    facts = {"audit__action": "sign_in_with_password", **BY_PASSWORD, "audit__reason": reason}
+    return record("auth.sign_in", "failure", **{**facts, **more})
 
 
 def password(event: str, outcome: str = "success", **more: str) -> Record:
@@ -227,9 +227,9 @@ def test_crash_after_sign_in(client: Any, audit_trail: AuditTrail) -> None:
 def test_backend_that_breaks(client: Any, audit_trail: AuditTrail) -> None:
     """Nobody knows whether the credentials were right; the exception's message, which quotes the password, stays away."""
     assert sign_in(client, "crash").status_code == 500
-    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, "audit__reason": "backend_error"}
+    facts = {"audit__action": "sign_in_with_password", **BY_PASSWORD, "audit__reason": "backend_error"}
     facts |= {"error__type": "ConnectionError", "audit__identity": "crash"}
-    assert audit_trail.story() == [record("auth.authenticate", "unknown", **facts)]
+    assert audit_trail.story() == [record("auth.sign_in", "unknown", **facts)]
 
 
 def test_backend_that_forbids(client: Any, audit_trail: AuditTrail, setting: Any) -> None:
@@ -261,20 +261,20 @@ def forbidding_backend() -> str:
 def test_credentials_without_a_session(client: Any, audit_trail: AuditTrail, answer: str) -> None:
     """A view that hands out its own token: the response tells what became of it."""
     client.post("/token/", {"username": "ann", "password": PASSWORD, "answer": answer})
-    outcome, told = {
-        "200": ("success", {}),
-        "403": ("failure", {"audit__reason": "rejected_after_verification"}),
-        "500": ("unknown", {"audit__reason": "backend_error"}),
+    event, outcome, told = {
+        "200": ("authenticate", "success", {}),
+        "403": ("sign_in", "failure", {"audit__reason": "rejected_after_verification"}),
+        "500": ("sign_in", "unknown", {"audit__reason": "backend_error"}),
     }[answer]
-    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, **BACKEND, "audit__identity": "ann", **ANN, **told}
-    assert audit_trail.story() == [record("auth.authenticate", outcome, at="/token/", **facts)]
+    facts = {"audit__action": f"{event}_with_password", **BY_PASSWORD, **BACKEND, "audit__identity": "ann", **ANN, **told}
+    assert audit_trail.story() == [record(f"auth.{event}", outcome, at="/token/", **facts)]
 
 
 def test_view_that_crashes_after_the_check(client: Any, audit_trail: AuditTrail) -> None:
     """Right credentials, but the view broke before anything came of it."""
     client.post("/token/", {"username": "ann", "password": PASSWORD, "crash": "1"})
-    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, **BACKEND, "audit__identity": "ann", **ANN}
-    assert audit_trail.story() == [record("auth.authenticate", "unknown", at="/token/", audit__reason="backend_error", **facts)]
+    facts = {"audit__action": "sign_in_with_password", **BY_PASSWORD, **BACKEND, "audit__identity": "ann", **ANN}
+    assert audit_trail.story() == [record("auth.sign_in", "unknown", at="/token/", audit__reason="backend_error", **facts)]
 
 
 def test_two_tries_in_two_requests(client: Any, audit_trail: AuditTrail) -> None:
@@ -382,7 +382,9 @@ def test_authenticate_in_a_shell(app: Any, audit_trail: AuditTrail) -> None:
 def test_view_that_checks_a_password_itself(ann: Any, audit_trail: AuditTrail, secret: str, count: int) -> None:
     """Only the hash speaks: a wrong one is concluded to be a failure, a right one alone is nothing."""
     ann.post("/confirm/", {"password": secret})
-    assert audit_trail.story() == [refused("wrong_password", at="/confirm/", audit__inferred="true", **ANN)] * count
+    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, "audit__reason": "wrong_password", **ANN}
+    concluded = record("auth.authenticate", "failure", at="/confirm/", audit__inferred="true", **facts)
+    assert audit_trail.story() == [concluded] * count
 
 
 # Signing out
@@ -452,9 +454,9 @@ def test_client_that_went_away(app: Any, audit_trail: AuditTrail) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(scenario())
-    facts = {"audit__action": "authenticate_with_password", **BY_PASSWORD, "audit__identity": "slow", "at": "/async/in/"}
+    facts = {"audit__action": "sign_in_with_password", **BY_PASSWORD, "audit__identity": "slow", "at": "/async/in/"}
     facts |= {"audit__reason": "cancelled", "error__type": "CancelledError"}
-    assert audit_trail.story() == [record("auth.authenticate", "unknown", **facts)]
+    assert audit_trail.story() == [record("auth.sign_in", "unknown", **facts)]
 
 
 @asynchronous

@@ -24,7 +24,7 @@ ON_PASSLIB = int(version("fastapi-users").partition(".")[0]) < 13
 MISMATCH = {} if ON_PASSLIB else {"error__type": "VerifyMismatchError"}
 ANN = {"email": "ann@example.org", "password": "first-secret"}
 BY_PASSWORD = {"audit__action": "sign_in_with_password", "audit__strategy": "password"}
-NO_SIGN_IN = {"audit__action": "authenticate_with_password", "audit__strategy": "password"}
+REFUSED = {"audit__action": "sign_in_with_password", "audit__strategy": "password"}
 BY_GITHUB = {"audit__action": "sign_in_with_github", "audit__strategy": "oauth2", "audit__provider": "github"}
 VERIFY = {"audit__action": "verify_with_token", "audit__strategy": "token"}
 
@@ -198,15 +198,15 @@ async def test_sign_out_with_a_bearer_token(client: httpx.AsyncClient, ann: str,
 async def test_wrong_password(client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail) -> None:
     """Whose account was tried is known."""
     await login(client, password="wrong")
-    facts = {"audit__reason": "wrong_password", "audit__identity": ANN["email"], **NO_SIGN_IN, **MISMATCH}
-    assert told(audit_trail) == [record("auth.authenticate", "failure", at="/auth/login", who=ann, **facts)]
+    facts = {"audit__reason": "wrong_password", "audit__identity": ANN["email"], **REFUSED, **MISMATCH}
+    assert told(audit_trail) == [record("auth.sign_in", "failure", at="/auth/login", who=ann, **facts)]
 
 
 async def test_unknown_user(client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail) -> None:
     """The library raises inside and answers like for a wrong password; the record knows better."""
     await login(client, email="zed@example.org")
-    facts = {"audit__reason": "unknown_identity", "audit__identity": "zed@example.org", **NO_SIGN_IN}
-    assert told(audit_trail) == [record("auth.authenticate", "failure", at="/auth/login", **facts)]
+    facts = {"audit__reason": "unknown_identity", "audit__identity": "zed@example.org", **REFUSED}
+    assert told(audit_trail) == [record("auth.sign_in", "failure", at="/auth/login", **facts)]
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ async def test_right_password_of_an_account_that_may_not(
     if fields:
         await world.change(ANN["email"], **fields)
     assert (await login(client, at=at)).status_code == 400
-    facts = {"audit__reason": reason, "audit__identity": ANN["email"], **NO_SIGN_IN}
-    assert told(audit_trail) == [record("auth.authenticate", "failure", at=at, who=ann, **facts)]
+    facts = {"audit__reason": reason, "audit__identity": ANN["email"], **REFUSED}
+    assert told(audit_trail) == [record("auth.sign_in", "failure", at=at, who=ann, **facts)]
 
 
 async def test_wrong_password_of_an_inactive_account(
@@ -230,21 +230,26 @@ async def test_wrong_password_of_an_inactive_account(
     """The password was wrong: that is why, whatever else is."""
     await world.change(ANN["email"], is_active=False)
     await login(client, password="wrong")
-    facts = {"audit__reason": "wrong_password", "audit__identity": ANN["email"], **NO_SIGN_IN, **MISMATCH}
-    assert told(audit_trail) == [record("auth.authenticate", "failure", at="/auth/login", who=ann, **facts)]
+    facts = {"audit__reason": "wrong_password", "audit__identity": ANN["email"], **REFUSED, **MISMATCH}
+    assert told(audit_trail) == [record("auth.sign_in", "failure", at="/auth/login", who=ann, **facts)]
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome", "reason"),
-    [(200, "success", None), (403, "failure", "unverified_account"), (503, "unknown", "backend_error")],
+    ("code", "event", "outcome", "reason"),
+    [
+        (200, "authenticate", "success", None),
+        (403, "sign_in", "failure", "unverified_account"),
+        (503, "sign_in", "unknown", "backend_error"),
+    ],
 )
 async def test_password_without_a_sign_in(
-    client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail, *, code: int, outcome: str, reason: str | None
+    client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail, *, code: int, event: str, outcome: str, reason: str | None
 ) -> None:
     """An application that only checks: its response decides."""
     await login(client, at=f"/check/{code}")
-    facts = {"audit__identity": ANN["email"], **NO_SIGN_IN, **({"audit__reason": reason} if reason else {})}
-    assert told(audit_trail) == [record("auth.authenticate", outcome, at="/check/{code}", who=ann, **facts)]
+    facts = {"audit__identity": ANN["email"], **REFUSED, **({"audit__reason": reason} if reason else {})}
+    facts["audit__action"] = f"{event}_with_password"
+    assert told(audit_trail) == [record(f"auth.{event}", outcome, at="/check/{code}", who=ann, **facts)]
 
 
 async def test_crash_after_sign_in(client: httpx.AsyncClient, audit_trail: AuditTrail) -> None:
@@ -474,14 +479,14 @@ async def test_oauth_address_of_somebody_else(client: httpx.AsyncClient, ann: st
     await client.get("/github/callback", params={"code": ANN["email"], "state": state})
     facts = {
         "method": "GET",
-        "audit__action": "authenticate_with_github",
+        "audit__action": "sign_in_with_github",
         "audit__strategy": "oauth2",
         "audit__provider": "github",
         "audit__identity": ANN["email"],
         "audit__reason": "account_exists",
         "error__type": "UserAlreadyExists",
     }
-    assert told(audit_trail) == [record("auth.authenticate", "failure", at="/github/callback", who=ann, **facts)]
+    assert told(audit_trail) == [record("auth.sign_in", "failure", at="/github/callback", who=ann, **facts)]
 
 
 @pytest.mark.parametrize(
