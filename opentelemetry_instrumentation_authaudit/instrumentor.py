@@ -90,12 +90,12 @@ class AuthAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         super().instrument(**options, **({"_automatic": True} if "skip_dep_check" in options else {}))
 
     def _instrument(self, _automatic: bool = False, **options: Any) -> None:  # noqa: FBT001, FBT002 -- a keyword, passed through the base class
-        automatic = options.pop(config.DECLARED, _automatic)
-        if not automatic:
+        declared = options.pop(config.DECLARED, False)
+        if not (declared or _automatic):
             self._begin(config.load(**self._names(), raises=True, **options))
             return
         with guard.guard("instrument"):  # an exception here would stop every instrumentor that comes after us
-            self._begin(config.load(**self._names(), **options))
+            self._begin(config.load(**self._names(), file=options) if declared else config.load(**self._names(), **options))
 
     def _begin(self, options: config.Config) -> None:
         if options.sdk_disabled:

@@ -2,8 +2,9 @@
 environment."""
 
 from .declarative import DECLARED, Configuration
-from .load import ConfigError, load, otlp_endpoint
+from .load import ConfigError, load
 from .options import OPTIONS, InstrumentOptions, Option, option, options_table
+from .standard import otlp_endpoint
 from .values import (
     Config,
     Exporter,

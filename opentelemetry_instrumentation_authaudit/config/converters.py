@@ -1,14 +1,15 @@
-"""From what was written to what is meant. A converter takes text (environment) or a Python value and raises ValueError,
-saying what is allowed."""
+"""From what was written to what is meant. A converter takes text (environment) or a Python value (keyword, YAML) and raises
+ValueError, saying what is allowed."""
 
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, TypeVar
 
 __all__ = (
@@ -33,23 +34,28 @@ _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _OAUTH: Final = ("oauth2", "oidc")
+_PLAIN: Final = (str, int, float, PurePath, IPv4Network, IPv6Network)
+_CENTURY: Final = 36_500
+_HOPS: Final = 255
 
 
 def _written(value: Any) -> str:
-    return str(value.value if isinstance(value, Enum) else value).strip()
+    """*value* as it would be written in the environment; empty if it never could be: bytes, a mapping, true or false."""
+    plain = value.value if isinstance(value, Enum) else value
+    return str(plain).strip() if isinstance(plain, _PLAIN) and not isinstance(plain, bool) else ""
 
 
 def text(value: Any) -> str:
-    """Any text but an empty one."""
-    written = _written(value)
-    if not written:
-        raise ValueError("some text")
+    """Any text but an empty one. A number is none: YAML reads 0123 as 83."""
+    written = _written(value) if isinstance(value, str) else ""
+    if not written or not written.isprintable():
+        raise ValueError("some text, without control characters")
     return written
 
 
 def boolean(value: Any) -> bool:
     """`true` or `false`."""
-    written = _written(value).lower()
+    written = str(value).lower() if isinstance(value, bool) else _written(value).lower()
     if written in _TRUE | _FALSE:
         return written in _TRUE
     raise ValueError("true or false")
@@ -60,7 +66,7 @@ def choice(kind: type[_E]) -> Callable[[Any], _E]:
 
     def convert(value: Any) -> _E:
         try:
-            return kind(_written(value).lower())
+            return kind("off" if value is False else _written(value).lower())  # YAML reads a bare `off` as false
         except ValueError:
             raise ValueError(", ".join(str(member.value) for member in kind)) from None
 
@@ -73,7 +79,7 @@ def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
 
     def convert(value: Any) -> int:
         written = _written(value)
-        if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", written):
+        if not re.fullmatch(r"-?[0-9]{1,18}", written):
             raise ValueError(allowed)
         number = int(written)
         if number < low or (high is not None and number > high):
@@ -85,21 +91,22 @@ def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
 
 def duration(value: Any) -> float:
     """Seconds; with a unit also `500ms`, `5s`, `2m`, `1h`."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|)", _written(value).lower())
-    seconds = float(found[1]) * _UNITS[found[2]] if found and not isinstance(value, bool) else math.nan
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*(ms|s|m|h|)", _written(value).lower())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else math.nan
     if not 0 <= seconds <= 10**9:
         raise ValueError("seconds, or a number with ms, s, m or h")
     return seconds
 
 
 def days(value: Any) -> int | None:
-    """A number of days, or `infinity` (None)."""
+    """A number of days, or `infinity` (None), which more than a century comes to as well."""
     if _written(value).lower().lstrip(":") == "infinity":
         return None
     try:
-        return integer(1)(value)
+        number = integer(1)(value)
     except ValueError:
         raise ValueError("a number of days (1 or more), or infinity") from None
+    return number if number <= _CENTURY else None
 
 
 def byte_count(value: Any) -> int | None:
@@ -115,8 +122,13 @@ def byte_count(value: Any) -> int | None:
 
 def patterns(value: Any) -> tuple[str, ...]:
     """A comma-separated list, or a list."""
-    items: Iterable[Any] = value if isinstance(value, (list, tuple, set, frozenset)) else str(value).split(",")
-    return tuple(dict.fromkeys(item for item in map(_written, items) if item))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = list(value)
+    else:
+        items = _written(value).split(",") if isinstance(value, str) else [None]
+    if not all(_written(item) or isinstance(item, str) for item in items):
+        raise ValueError("a comma-separated list")
+    return tuple(dict.fromkeys(_written(item) for item in items if _written(item)))
 
 
 def names(value: Any) -> frozenset[str]:
@@ -132,32 +144,32 @@ def strategies(value: Any) -> frozenset[str]:
 
 def path(value: Any) -> Path:
     """An absolute path; `~` is the home directory. A relative one would depend on where the process was started."""
-    found = Path(text(value)).expanduser()
-    if not found.is_absolute():
+    found = Path(os.path.expanduser(_written(value)))  # noqa: PTH111 -- Path.expanduser raises where there is no home
+    if not found.is_absolute() or "\0" in str(found):
         raise ValueError("an absolute path")
     return found
 
 
 def proxies(value: Any) -> tuple[IPv4Network | IPv6Network, ...] | int:
     """`none`, a hop count, or networks in CIDR notation."""
-    if isinstance(value, bool):
-        raise ValueError("none, a number of hops, or networks like 10.0.0.0/8,fd00::/8")
-    given = [str(item) for item in patterns(value)]
-    if [item.lower() for item in given] in ([], ["none"]):
-        return ()
-    if len(given) == 1 and given[0].isascii() and given[0].isdecimal():
-        return int(given[0][:4]) or ()
     try:
+        given = patterns([value] if isinstance(value, int) else value)
+        if [item.lower() for item in given] in ([], ["none"]):
+            return ()
+        if len(given) == 1 and given[0].isascii() and given[0].isdecimal():
+            return integer(0, _HOPS)(given[0]) or ()
         return tuple(ip_network(item, strict=False) for item in given)
     except ValueError:
-        raise ValueError("none, a number of hops, or networks like 10.0.0.0/8,fd00::/8") from None
+        raise ValueError(f"none, a number of hops up to {_HOPS}, or networks like 10.0.0.0/8,fd00::/8") from None
 
 
 def checkpoint(value: Any) -> tuple[int, float]:
     """Records and seconds between checkpoints of the chain: `1000,300`; whichever comes first."""
-    given = patterns(value)
     try:
-        records, seconds = given
-        return integer(1)(records), duration(seconds)
+        records, seconds = [_written(item) for item in value] if isinstance(value, (list, tuple)) else _written(value).split(",")
+        found = integer(1)(records), duration(seconds)
     except ValueError:
-        raise ValueError("records and seconds, like 1000,300") from None
+        found = 0, 0.0
+    if found[1] < 1:
+        raise ValueError("records and seconds, each 1 or more, like 1000,300")
+    return found

@@ -8,8 +8,10 @@ takes whatever it is given and leaves the judgement to `load`.
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +27,7 @@ DECLARED: Final = "declared"
 
 _PATH: Final = ("instrumentation/development", "python", "authaudit")
 _NAMES: Final = tuple(row.name for row in OPTIONS)
+_REFERENCE: Final = re.compile(r"\$\$|\$\{(?:env:)?([A-Za-z_]\w*)(?::-([^}]*))?\}", re.ASCII)
 
 
 def _take(self: Any, **given: Any) -> None:
@@ -43,22 +46,53 @@ Configuration: Any = make_dataclass(
 )
 
 
-def file_options(environ: Mapping[str, str] | None = None) -> tuple[dict[str, Any], str | None]:
+def file_options(environ: Mapping[str, str] | None = None) -> tuple[dict[Any, Any], str | None]:
     """Our options in `OTEL_CONFIG_FILE`, read by ourselves, and what prevented it, if anything did.
 
-    Without a distro nobody else reads the file, and with one `enabled: false` is not passed on.
+    Without a distro nobody else reads the file, and with one `enabled: false` is not passed on. A file that does not name us is
+    none of our business, however broken it is.
     """
-    name = (os.environ if environ is None else environ).get("OTEL_CONFIG_FILE")
+    env = os.environ if environ is None else environ
+    name = env.get("OTEL_CONFIG_FILE")
     if not name:
         return {}, None
     try:
-        yaml = importlib.import_module("yaml")
+        text = Path(name).read_text(encoding="utf-8")
+        sections = list(_sections(_parse(name, text))) if _PATH[-1] in text else []
     except ImportError:
         return {}, f"OTEL_CONFIG_FILE={name} was not read: install PyYAML (pip install opentelemetry-configuration)"
-    try:
-        found: Any = yaml.safe_load(os.path.expandvars(Path(name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # without its message, which may quote the file
         return {}, f"OTEL_CONFIG_FILE={name} was not read: {type(error).__name__}"
-    for step in _PATH:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return (dict(found) if isinstance(found, Mapping) else {}), None
+    ours = dict(sections).get(_PATH, {} if not sections else None)
+    if not isinstance(ours, Mapping):
+        return {}, f"OTEL_CONFIG_FILE={name} was not understood: our options must stand under {': '.join(_PATH)}:"
+    return {key: _substituted(value, env) for key, value in ours.items()}, None
+
+
+def _parse(name: str, text: str) -> Any:
+    if name.lower().endswith(".json"):
+        return json.loads(text)
+    yaml = importlib.import_module("yaml")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError from error
+
+
+def _sections(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Everything under a key of our name, wherever it stands: a misplaced section must not be passed over in silence."""
+    for key, value in found.items() if isinstance(found, Mapping) else ():
+        here = (*path, str(key))
+        if key == _PATH[-1]:
+            yield here, {} if value is None else value
+        else:
+            yield from _sections(value, here)
+
+
+def _substituted(value: Any, env: Mapping[str, str]) -> Any:
+    """*value* with `${VARIABLE}`, `${VARIABLE:-default}` and `$$` replaced (OpenTelemetry's configuration specification)."""
+    if isinstance(value, list):
+        return [_substituted(item, env) for item in value]
+    if not isinstance(value, str):
+        return value
+    return _REFERENCE.sub(lambda found: env.get(found[1], found[2] or "") if found[1] else "$", value)

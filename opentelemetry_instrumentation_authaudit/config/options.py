@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Final, TypedDict
 
 from . import converters as to
@@ -12,6 +13,9 @@ from .values import Exporter, Fsync, IdentityPrivacy, IpPrivacy, OnFull, Request
 __all__ = ("OPTIONS", "PREFIX", "InstrumentOptions", "Option", "option", "options_table")
 
 PREFIX: Final = "OTEL_PYTHON_AUTHAUDIT_"
+_LIST: Final = "comma-separated"
+_Path = str | PurePath
+_Names = str | list[str] | tuple[str, ...] | set[str] | frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Option:
     strictest: str | None = None
     """Of a privacy option: what a bad value becomes. Others become their default."""
     secret: bool = False
+    """A complaint must not show the value: it is a secret, or one that was written into the wrong option."""
     vocabulary: str | None = None
     """What the names in it are checked against: strategies, actions, events, fields or libraries."""
 
@@ -33,6 +38,15 @@ class Option:
     def variable(self) -> str:
         """The environment variable."""
         return f"{PREFIX}{self.name.upper()}"
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is a list, which may be empty."""
+        return self.values == _LIST
+
+    def meaning_of(self, written: str) -> Any:
+        """The value of *written*, which is the default or the strictest: None, or an empty list, if that is empty."""
+        return self.convert(written) if written or self.listed else None
 
 
 def _auto(value: Any) -> Exporter | None:
@@ -52,8 +66,6 @@ def _ash(value: Any) -> str:
 
 
 _MODES, _IDENTITIES = "none, hash, truncate, exclude", "none, hash, domain, exclude"
-_LIST = "comma-separated"
-
 OPTIONS: Final[tuple[Option, ...]] = (
     Option("log_name", "audit_log", "text", "Name of this audit log, written to `audit.log`.", to.text),
     Option("include_fields", "", _LIST, "Sensitive fields to record in clear all the same, e.g. `email,username`.", to.names, "", vocabulary="fields"),
@@ -72,7 +84,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("identity_privacy_mode", "hash", _IDENTITIES, "How what was typed as the identity is written.", to.choice(IdentityPrivacy), "exclude"),
     Option("unknown_identity_mode", "hash", _IDENTITIES, "The same, where no account matched it: often a password in the wrong box.", to.choice(IdentityPrivacy), "exclude"),
     Option("hash_key", "", "`key` or `id:key`", "Key of all hashes; without one, one is generated for this host.", to.text, secret=True),
-    Option("hash_key_file", "", "path", "File of such keys, one a line: the first is used, the others verify.", to.path),
+    Option("hash_key_file", "", "path", "File of such keys, one a line: the first is used, the others verify.", to.path, secret=True),
     Option("hash_compat", "", "ash", "Write address hashes as AshAuthentication does; needs a key.", _ash),
     Option("tenant_claim", "", "text", "Claim of a token that holds the tenant.", to.text),
     Option("trusted_proxies", "none", "none, hops, or CIDRs", "Proxies whose forwarding headers are believed.", to.proxies),
@@ -88,7 +100,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("write_batching_max_size", "512", "records", "Most records in one request.", to.integer(1)),
     Option("exporter", "auto", "auto, otlp, none, console", "`auto` sends by OTLP where an endpoint is configured.", _auto),
     Option("strict", "", _LIST, "Events that must be recorded or refused, e.g. `auth.sign_in`.", to.names, vocabulary="events"),
-    Option("signing_key_file", "", "path", "Key file that signs the checkpoints of the chain.", to.path),
+    Option("signing_key_file", "", "path", "Key file that signs the checkpoints of the chain.", to.path, secret=True),
     Option("checkpoint_interval", "1000,300", "records,seconds", "How often the chain is checkpointed.", to.checkpoint),
     Option("severity", "true", "true, false", "Write OpenTelemetry's SeverityNumber.", to.boolean),
 )  # fmt: skip
@@ -115,29 +127,29 @@ class InstrumentOptions(TypedDict, total=False):
     """The keyword arguments of `AuthAuditInstrumentor().instrument()`: the options, as text or as the obvious Python value."""
 
     log_name: str
-    include_fields: str | list[str]
-    include_strategies: str | list[str]
-    exclude_strategies: str | list[str]
-    include_actions: str | list[str]
-    exclude_actions: str | list[str]
-    include_events: str | list[str]
-    exclude_events: str | list[str]
-    instrumentors: str | list[str]
-    disabled_instrumentors: str | list[str]
-    hooks: str | list[str]
+    include_fields: _Names
+    include_strategies: _Names
+    exclude_strategies: _Names
+    include_actions: _Names
+    exclude_actions: _Names
+    include_events: _Names
+    exclude_events: _Names
+    instrumentors: _Names
+    disabled_instrumentors: _Names
+    hooks: _Names
     ip_privacy_mode: str
     ipv4_truncation_mask: int
     ipv6_truncation_mask: int
     identity_privacy_mode: str
     unknown_identity_mode: str
     hash_key: str
-    hash_key_file: Any
+    hash_key_file: _Path
     hash_compat: str
     tenant_claim: str
     trusted_proxies: str | int | list[str]
     request_auth: str
     request_auth_dedup: str | float
-    journal_dir: Any
+    journal_dir: _Path
     fsync: str
     log_lifetime: str | int
     max_journal_bytes: str | int
@@ -147,7 +159,7 @@ class InstrumentOptions(TypedDict, total=False):
     write_batching_max_size: int
     exporter: str
     logger_provider: Any
-    strict: str | list[str]
-    signing_key_file: Any
-    checkpoint_interval: str
+    strict: _Names
+    signing_key_file: _Path
+    checkpoint_interval: str | tuple[int, float]
     severity: bool
