@@ -1,4 +1,4 @@
-"""Every authentication event of an application as exactly one structured, redacted, tamper-evident audit record."""
+"""Every authentication event of an application as exactly one structured, redacted audit record."""
 
 from . import audit
 from .instrumentor import AuthAuditInstrumentor

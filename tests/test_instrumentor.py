@@ -15,6 +15,8 @@ import pytest
 from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor
 from opentelemetry_instrumentation_authaudit.config import ConfigError
 
+from .pipeline.otlp_server import OtlpServer
+
 ROOT = Path(__file__).parent.parent
 APPLICATION = """
 from tests.stories.apps.flask_login_app import create_app
@@ -113,6 +115,25 @@ def test_fault_in_the_configuration_stops_nobody(tmp_path: Path) -> None:
     done = automatic(tmp_path, OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME="soon")
     assert told(tmp_path) == EVERYTHING
     assert done.stderr.count("'soon' is not allowed; allowed: a number of days") == 1
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", "http/json"])
+def test_delivered_by_otlp(tmp_path: Path, protocol: str) -> None:
+    """With an endpoint in the standard variables the collector has every record when the process ends, in order, once."""
+    with OtlpServer("grpc" if protocol == "grpc" else "http") as server:
+        environ = {**server.environment, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_LOGS_EXPORTER": "otlp"}
+        done = automatic(tmp_path, **environ)
+        assert done.returncode == 0, done.stderr
+        assert server.ids == [told["audit.record.id"] for told in attributes(tmp_path)]
+    assert told(tmp_path) == EVERYTHING
+    assert not list((tmp_path / "journal").rglob("*.lock")), "somebody would adopt what is delivered"
+
+
+def attributes(folder: Path) -> list[dict[str, str]]:
+    """The attributes of the records in the journal."""
+    path = next((folder / "journal").rglob("*.jsonl"))
+    found = [json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0] for line in path.read_text().splitlines()]
+    return [{item["key"]: next(iter(item["value"].values())) for item in record["attributes"]} for record in found]
 
 
 def test_by_hand(tmp_path: Path) -> None:
