@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all readme clean
+.PHONY: help demo test lint test-all peers readme clean
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
@@ -26,6 +26,9 @@ lint: $(READY) ## Check style (ruff) and types (mypy strict) of package, tests, 
 
 test-all: $(READY) ## Run the tests on the oldest and newest CPython and libraries found (ARGS= goes to pytest)
 	@$(BIN)/python scripts/matrix.py $(ARGS)
+
+peers: $(READY) ## Run libraries' own test suites without us and with us, compared test by test (ARGS="django")
+	@$(BIN)/python scripts/peers.py $(ARGS)
 
 readme: $(READY) ## Rewrite the generated tables of README.md
 	@$(BIN)/python scripts/readme.py

@@ -14,7 +14,7 @@ from typing import Final
 
 from opentelemetry_instrumentation_authaudit.config import options_table
 from opentelemetry_instrumentation_authaudit.hooks import Role
-from opentelemetry_instrumentation_authaudit.instrumentors import bcrypt, registry
+from opentelemetry_instrumentation_authaudit.instrumentors import pyotp, registry
 from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
 from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS, Default
 
@@ -63,13 +63,13 @@ def events() -> str:
 
 def registry_line() -> str:
     """The line of the worked example."""
-    line = next(line for line in inspect.getsource(registry).splitlines() if 'Library("bcrypt"' in line)
+    line = next(line for line in inspect.getsource(registry).splitlines() if 'Library("pyotp"' in line)
     return f"```python\n{line.strip()}\n```"
 
 
 def library_file() -> str:
     """The file of the worked example."""
-    return f"```python\n{inspect.getsource(bcrypt).strip()}\n```"
+    return f"```python\n{inspect.getsource(pyotp).strip()}\n```"
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {

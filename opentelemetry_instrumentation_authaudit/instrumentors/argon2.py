@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Strategy
+from .password_hashes import NOT_WHOSE
 
 __all__ = ("BLIND", "HOOKS")
 
@@ -23,6 +24,6 @@ HOOKS = (
 )
 
 BLIND = (
-    "A hash check says that a password was right or wrong, not whose it was.",
+    NOT_WHOSE,
     "Checks made below `PasswordHasher` (`argon2.low_level.verify_secret`) are not seen.",
 )

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from .password_hashes import NOT_WHOSE, check
 
 __all__ = ("BLIND", "HOOKS")
 
+HOOKS = (check("bcrypt:checkpw"),)
 
-def _check(_call: Call) -> Flow:
-    outcome = yield
-    if outcome.error is not None:
-        return None  # a malformed hash: the outcome stays unknown
-    return Facts() if outcome.result else Facts(status=Status.FAILURE, reason=Reason.WRONG_PASSWORD)
-
-
-HOOKS = (Hook(target="bcrypt:checkpw", extract=_check, role=Role.EVIDENCE, strategy=Strategy.PASSWORD),)
-
-BLIND = (
-    "A hash check says that a password was right or wrong, not whose it was.",
-    "A comparison that an application makes itself with `hashpw` is not seen.",
-)
+BLIND = (NOT_WHOSE, "A comparison that an application makes itself with `hashpw` is not seen.")

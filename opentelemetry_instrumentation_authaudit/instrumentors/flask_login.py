@@ -5,7 +5,7 @@ A POST to the login view that ends without a sign-in is recorded as a failed one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..hooks import IDENTITY_FIELDS, SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
@@ -122,7 +122,11 @@ def _resource(user: Any) -> str | None:
     return None if user is None else f"{kind.__module__}:{kind.__qualname__}"
 
 
-_S = "flask_login.signals:"
+def _signal(name: str, extract: Callable[[Call], Flow], event: str, strategy: Strategy = Strategy.SESSION) -> Hook:
+    target = f"flask_login.signals:{name}"
+    return Hook(target=target, extract=extract, role=Role.SIGNAL, event=event, strategy=strategy)
+
+
 HOOKS = (
     Hook(
         target="flask_login.utils:login_user",
@@ -133,36 +137,12 @@ HOOKS = (
         establishes_session=True,
     ),
     Hook(target="flask_login.utils:logout_user", extract=_logout_user, event="auth.sign_out", strategy=Strategy.SESSION),
-    Hook(target=f"{_S}user_logged_out", extract=_logged_out, role=Role.SIGNAL, event="auth.sign_out", strategy=Strategy.SESSION),
-    Hook(target=f"{_S}user_logged_in", extract=_logged_in, role=Role.SIGNAL, event="auth.sign_in", strategy=Strategy.SESSION),
-    Hook(
-        target=f"{_S}user_loaded_from_cookie",
-        extract=_logged_in,
-        role=Role.SIGNAL,
-        event="session.renew",
-        strategy=Strategy.REMEMBER_ME,
-    ),
-    Hook(
-        target=f"{_S}user_loaded_from_request",
-        extract=_from_request,
-        role=Role.SIGNAL,
-        event="auth.verify",
-        strategy=Strategy.CUSTOM,
-    ),
-    Hook(
-        target=f"{_S}user_login_confirmed",
-        extract=_logged_in,
-        role=Role.SIGNAL,
-        event="auth.reauthenticate",
-        strategy=Strategy.SESSION,
-    ),
-    Hook(
-        target=f"{_S}session_protected",
-        extract=_session_protected,
-        role=Role.SIGNAL,
-        event="session.reject",
-        strategy=Strategy.SESSION,
-    ),
+    _signal("user_logged_in", _logged_in, "auth.sign_in"),
+    _signal("user_logged_out", _logged_out, "auth.sign_out"),
+    _signal("user_loaded_from_cookie", _logged_in, "session.renew", Strategy.REMEMBER_ME),
+    _signal("user_loaded_from_request", _from_request, "auth.verify", Strategy.CUSTOM),
+    _signal("user_login_confirmed", _logged_in, "auth.reauthenticate"),
+    _signal("session_protected", _session_protected, "session.reject"),
     Hook(
         target="flask.app:Flask.dispatch_request",
         extract=_login_view,

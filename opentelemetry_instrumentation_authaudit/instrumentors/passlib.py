@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from .password_hashes import NOT_WHOSE, check
 
 __all__ = ("BLIND", "HOOKS")
 
+HOOKS = (check("passlib.context:CryptContext.verify"), check("passlib.context:CryptContext.verify_and_update"))
 
-def _verify(_call: Call) -> Flow:
-    outcome = yield
-    if outcome.error is not None:
-        return None  # an unknown hash format: the outcome stays unknown
-    right = outcome.result[0] if isinstance(outcome.result, tuple) else outcome.result
-    return Facts() if right else Facts(status=Status.FAILURE, reason=Reason.WRONG_PASSWORD)
-
-
-HOOKS = tuple(
-    Hook(target=f"passlib.context:CryptContext.{method}", extract=_verify, role=Role.EVIDENCE, strategy=Strategy.PASSWORD)
-    for method in ("verify", "verify_and_update")
-)
-
-BLIND = (
-    "A hash check says that a password was right or wrong, not whose it was.",
-    "Hash classes used directly (`pbkdf2_sha256.verify`), without a CryptContext, are not seen.",
-)
+BLIND = (NOT_WHOSE, "Hash classes used directly (`pbkdf2_sha256.verify`), without a CryptContext, are not seen.")
