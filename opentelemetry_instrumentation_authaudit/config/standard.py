@@ -19,13 +19,18 @@ _HOMELESS: Final = Path("/var/lib/authaudit")
 
 
 def journal_dir(env: Mapping[str, str]) -> Path:
-    """Where systemd or the user keeps state; never the working directory, which may be a repository or a web root.
-
-    A process without a home directory has no state of its own: the system's must do, or the journal says that it cannot be written.
-    """
+    """Where systemd or the user keeps state; never the working directory, which may be a repository or a web root."""
     state = Path(env.get("STATE_DIRECTORY", "").partition(":")[0])
-    home = state / "authaudit" if state.is_absolute() else Path(platformdirs.user_state_dir("authaudit", appauthor=False))
-    return (home if home.is_absolute() else _HOMELESS) / "journal"
+    return (state / "authaudit" if state.is_absolute() else _user_state()) / "journal"
+
+
+def _user_state() -> Path:
+    """A process without a home (a container under a uid of its own) gets the system's folder: either that can be written, or it is told."""
+    try:
+        found = Path(platformdirs.user_state_dir("authaudit", appauthor=False))
+    except RuntimeError:  # so do newer platformdirs say it; older ones return the `~` as it is
+        return _HOMELESS
+    return found if found.is_absolute() else _HOMELESS
 
 
 def service_name(env: Mapping[str, str]) -> str:

@@ -34,8 +34,9 @@ def _every_action() -> Iterable[str]:
 
 
 _ACTIONS: Final = tuple(dict.fromkeys(_every_action()))
-_OPEN: Final = {action.partition("{")[0] for spec in EVENTS.values() for action in spec.actions if "{" in action} - {""}
+_OPEN: Final = sorted({action.partition("{")[0] for spec in EVENTS.values() for action in spec.actions if "{" in action} - {""})
 """What actions begin with that end in a strategy, factor or provider."""
+_PATTERNS: Final = tuple(f"{start}*" for start in _OPEN)
 _LITERALS: Final = tuple(action for spec in EVENTS.values() for action in spec.actions if "{" not in action)
 
 
@@ -50,8 +51,7 @@ def _misspelt(action: str) -> str | None:
 
 def _is_action(word: str) -> bool:
     if "*" in word or "{" in word:
-        templates = [f"{start}*" for start in _OPEN]
-        return any(matches(word, action) for action in _ACTIONS) or any(matches(template, word) for template in templates)
+        return any(matches(word, action) for action in _ACTIONS) or any(matches(pattern, word) for pattern in _PATTERNS)
     return word in _ACTIONS or (any(word.startswith(start) and word != start for start in _OPEN) and not _misspelt(word))
 
 
@@ -68,7 +68,7 @@ class Vocabulary:
         known, good, cutoff = self._known(kind, word)
         if good:
             return None
-        near = (_misspelt(word) if kind == "actions" else None) or nearest(word, known, cutoff)
+        near = (_misspelt(word) if kind == "actions" and known is _ACTIONS else None) or nearest(word, known, cutoff)
         if near is None and kind == "strategies":  # the name of a provider
             return None
         return f"{word!r} is not one of the {kind}; {f'did you mean {near!r}?' if near else _all_of(kind, known)}"
@@ -77,7 +77,8 @@ class Vocabulary:
         if kind == "strategies":
             return _STRATEGIES, word in _STRATEGIES, _TYPO
         if kind == "actions":
-            return _ACTIONS, word.startswith("custom.") or _is_action(word), 0.6
+            known = _PATTERNS if "*" in word or word in _OPEN else _ACTIONS
+            return known, word.startswith("custom.") or _is_action(word), 0.6
         if kind == "events":
             return EVENTS, lookup(word) is not None or any(matches(word, name) for name in EVENTS), 0.6
         names = self.libraries if kind == "libraries" else self.fields
