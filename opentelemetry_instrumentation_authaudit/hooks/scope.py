@@ -166,6 +166,8 @@ class RequestScope:
         hint.inferred = True
         if hint.status is None:
             self._conclude(hint, status_code, error)
+        elif hint.status is Status.FAILURE and self._checks(hint)[-1:] == [Status.SUCCESS]:
+            hint.fallback = Reason.REJECTED_AFTER_VERIFICATION
         if hint.status is not None:
             mine = self._take_evidence(hint)
             hint.attempts = max(sum(e.status is Status.FAILURE for e in mine), 1)
@@ -176,7 +178,7 @@ class RequestScope:
 
         A response is silent about a credential that the request only carried, unless it refuses just that.
         """
-        checks = [e.status for e in self.evidence if _speaks_of(e, hint) and e.status is not Status.UNKNOWN]
+        checks = self._checks(hint)
         broken = error is not None or status_code is None or status_code >= _SERVER_ERROR
         if checks and checks[-1] is Status.FAILURE:
             hint.status, hint.fallback = Status.FAILURE, Reason.INVALID_CREDENTIALS
@@ -189,6 +191,10 @@ class RequestScope:
             hint.end_by(error)
         elif hint.family is not Family.REQUEST_AUTH:
             hint.status, hint.fallback = Status.UNKNOWN, Reason.BACKEND_ERROR
+
+    def _checks(self, hint: Attempt) -> list[Status | None]:
+        """How the checks that speak of *hint* ended, in their order."""
+        return [e.status for e in self.evidence if _speaks_of(e, hint) and e.status is not Status.UNKNOWN]
 
     def _refuses(self, hint: Attempt, status_code: int) -> bool:
         """Whether *status_code* refuses what *hint* announced, and not something else that failed in this request."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
 
-__all__ = ("NOT_WHOSE", "check")
+__all__ = ("NOT_WHOSE", "check", "verdict")
 
 NOT_WHOSE: Final = "A hash check says that a password was right or wrong, not whose it was."
 
 
-def check(target: str) -> Hook:
+def check(target: str, extract: Callable[[Call], Flow] | None = None) -> Hook:
     """The row of a function that returns whether a password is right, alone or as the first item of a tuple."""
-    return Hook(target=target, extract=_check, role=Role.EVIDENCE, strategy=Strategy.PASSWORD)
+    return Hook(target=target, extract=extract or verdict, role=Role.EVIDENCE, strategy=Strategy.PASSWORD)
 
 
-def _check(_call: Call) -> Flow:
+def verdict(_call: Call) -> Flow:
+    """What the function returned, as a fact."""
     outcome = yield
     if outcome.error is not None:
         return None  # a malformed or unknown hash: nobody knows whether the password was right

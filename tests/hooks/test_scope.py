@@ -357,6 +357,25 @@ def test_hint_concludes_from_its_own_checks_and_the_response(
     assert all(e.inferred for e in bench.events)
 
 
+@pytest.mark.parametrize(
+    ("checks", "reason"),
+    [("", "invalid_credentials"), ("no", "wrong_password"), ("ok", "rejected_after_verification")],
+)
+def test_hint_that_knows_it_failed_learns_why(fakelib: ModuleType, bench: Bench, checks: str, reason: str) -> None:
+    """A login page that signs nobody in although the password was right: the account is refused, not the password."""
+    bench.install(row("kept", _refused, role=Role.HINT), CHECK)
+    with bench.request(200):
+        for word in checks.split():
+            fakelib.check(word)
+        fakelib.kept("ann")
+    assert [(e.status.value, e.reason and e.reason.value) for e in bench.events] == [("failure", reason)]
+
+
+def _refused(_call: Call) -> Flow:
+    yield
+    return Facts(status=Status.FAILURE, fallback=Reason.INVALID_CREDENTIALS)
+
+
 def test_crash_after_a_right_password_is_nobodys_fault(fakelib: ModuleType, bench: Bench) -> None:
     """What would have explained a refusal does not explain a server error."""
     bench.install(row("authenticate", _unverified, event="auth.authenticate", defer=True))
