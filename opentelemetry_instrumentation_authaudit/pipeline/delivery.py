@@ -36,6 +36,10 @@ _BURIED: Final = (
     "The OTLP receiver refuses an audit record for good (%s). It is set aside in its stream's .dead.jsonl file in the journal folder; "
     "the others go on."
 )
+_NOT_NOTED: Final = (
+    "Audit records have arrived, but that cannot be noted in the journal folder (%s): the next process may send them again. "
+    "Make room, or let this process write there."
+)
 _STUBBORN: Final = 10
 """So many refused records in a row are hardly each at fault: from here on only one is set aside at a time, with a long wait between."""
 
@@ -142,6 +146,8 @@ class Delivery:
         """Like `flush`, and then end; what is left waits in the journal for the next process. It may be called again."""
         if self._process != os.getpid():
             return False
+        if self._ended:
+            return self.flush(0)
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
         with self._changed:
@@ -201,9 +207,8 @@ class Delivery:
         with self._changed:
             ticket = self._asked
             look = self._schedule.begin(time.monotonic())
-        if look:
-            with guard("delivery.adopt"):
-                self._behind = bool(self._backlog.adopt()) or self._behind
+        if look and self._backlog.adopt():
+            self._behind = True
         step = _Step.GO_ON
         while step is _Step.GO_ON and not self._ended:
             step = self._step()
@@ -235,8 +240,10 @@ class Delivery:
         self._refusals = 0
         self._exported += len(batch.records)
         self._portion.accepted(len(batch.records))
-        with guard("delivery.acknowledge"):  # a full disk: remembered in memory, and the receiver knows the records by their id
+        try:
             self._backlog.acknowledge(batch)
+        except OSError as error:  # it is remembered in memory, and the receiver knows the records by their id
+            self._warn(type(error).__name__, _NOT_NOTED)
         return _Step.GO_ON
 
     def _failure(self, answer: Answer) -> _Step:

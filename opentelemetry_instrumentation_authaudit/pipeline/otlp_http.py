@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import requests
+from opentelemetry.exporter.otlp.proto.http import _common
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from requests.structures import CaseInsensitiveDict
 
@@ -24,6 +25,7 @@ from .otlp import NOT_ENCODABLE, UNENCODABLE, json_request, protobuf_request
 __all__ = ("HttpSender", "Target")
 
 _LONGEST_ANSWER: Final = 1 << 20
+_CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_LOGS_CREDENTIAL_PROVIDER"
 _PIECE: Final = 1 << 16
 _COMPRESS: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
     {"gzip": lambda data: gzip.compress(data, compresslevel=6, mtime=0), "deflate": zlib.compress},
@@ -71,6 +73,15 @@ class _Listening(requests.Session):
         return response
 
 
+def _credentialed() -> requests.Session | None:
+    """The session of the credential provider that `OTEL_PYTHON_EXPORTER_OTLP_HTTP_[LOGS_]CREDENTIAL_PROVIDER` names.
+
+    The exporter takes it only where it is given no other, and has no public door to it; the function is there from 1.39 to 1.45.
+    """
+    session: requests.Session | None = _common._load_session_from_envvar(_CREDENTIALS)  # noqa: SLF001
+    return session
+
+
 class HttpSender:
     """Sends over one kept-alive connection. See `otlp.Sender`."""
 
@@ -116,7 +127,7 @@ class HttpSender:
                 self._target.headers["Content-Type"] = "application/json"
         if self._session is None or self._process != os.getpid():
             # After a fork the old connection is the parent's: two processes writing into it would garble both streams.
-            self._session, self._process = requests.Session(), os.getpid()
+            self._session, self._process = _credentialed() or requests.Session(), os.getpid()
         return self._session, self._target
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from opentelemetry_instrumentation_authaudit.journal.backlog import Batch
+from opentelemetry_instrumentation_authaudit.journal.names import cursor_path, dead_path
 from opentelemetry_instrumentation_authaudit.pipeline.answers import Answer
 from opentelemetry_instrumentation_authaudit.pipeline.delivery import Delivery
 from opentelemetry_instrumentation_authaudit.pipeline.otlp import open_sender
+from opentelemetry_instrumentation_authaudit.pipeline.otlp_http import HttpSender
 from opentelemetry_instrumentation_authaudit.pipeline.pace import Pace, Portion, Schedule
 
-from .delivering import QUICK, ids, posting
+from .delivering import OWN, QUICK, ids, posting
 from .otlp_server import CLOSE, HANG, OK, OtlpServer, Received, Reply, partial_success
+from .telling import SIGN_IN, line_of, pipeline, process
 
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
@@ -108,7 +113,7 @@ def test_pause_that_the_receiver_asks_for_is_kept(tmp_path: Path, receiver: Otlp
         assert second.time - first.time >= 0.9
 
 
-def poison(*bad: str) -> object:
+def poison(*bad: str) -> Callable[[Received], Reply]:
     """A receiver that refuses every request with one of these records in it."""
 
     def answer(asked: Received) -> Reply:
@@ -119,7 +124,7 @@ def poison(*bad: str) -> object:
 
 def test_poison_is_isolated_and_set_aside(tmp_path: Path, protocol: str, server: OtlpServer) -> None:
     """Two records that the receiver will never take cost themselves: named in the dead-letter file, reported, the rest arrives."""
-    server.answer = poison("id-7", "id-40")  # type: ignore[assignment]
+    server.answer = poison("id-7", "id-40")
     buried: list[int] = []
     with posting(tmp_path, protocol, on_buried=buried.append) as post:
         post.tell(64)
@@ -227,6 +232,128 @@ def test_operator_is_told_once_and_nothing_secret(tmp_path: Path, receiver: Otlp
     assert len(warnings) == 1
     assert "c4n4ry" not in caplog.text
     assert "id-1" not in caplog.text
+
+
+def test_stubborn_receiver_does_not_empty_the_journal_into_the_dead_letters(tmp_path: Path, receiver: OtlpServer) -> None:
+    """It takes the empty request and no record at all: ten are set aside, then one at a time with a long wait between."""
+    receiver.answer = lambda asked: Reply(400) if asked.records else OK
+    with posting(tmp_path, pace=Pace(first=0.02, longest=0.1, slow=60)) as post:
+        post.tell(100)
+        assert not post.delivery.flush(1)
+        assert (post.delivery.stats.buried, post.delivery.stats.depth) == (10, 90)
+        receiver.answer = OK
+        assert post.delivery.flush(5)
+        assert receiver.ids == ids(11, 100)
+
+
+def test_flush_does_not_count_what_was_set_aside(tmp_path: Path, receiver: OtlpServer) -> None:
+    """A record in the dead-letter file has not arrived, and whoever asked is told so; the next flush is about what came later."""
+    receiver.answer = poison("id-2")
+    with posting(tmp_path) as post:
+        post.write(3)
+        assert not post.delivery.flush(5)
+        assert receiver.ids == ["id-1", "id-3"]
+        post.write(1)
+        assert post.delivery.flush(5)
+
+
+def test_poison_is_kept_until_it_can_be_set_aside(tmp_path: Path, receiver: OtlpServer) -> None:
+    """The dead-letter file cannot be written: the record stays where it is, and goes there once it can be."""
+    receiver.answer = poison("id-2")
+    dead_path(tmp_path, OWN).mkdir()
+    with posting(tmp_path) as post:
+        post.tell(3)
+        receiver.wait_for(1)
+        assert not post.delivery.flush(0.3)
+        assert (post.delivery.stats.buried, post.delivery.stats.depth) == (0, 2)
+        dead_path(tmp_path, OWN).rmdir()
+        receiver.wait_for(2)
+        assert (b"id-2" in post.dead(), receiver.ids) == (True, ["id-1", "id-3"])
+
+
+def test_cursor_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, receiver: OtlpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk: this process remembers what has arrived and sends nothing twice, the operator is told what that means."""
+    cursor_path(tmp_path, OWN).mkdir()
+    with posting(tmp_path) as post:
+        for _ in range(3):
+            post.write(2)
+            assert post.delivery.flush(5)
+        assert receiver.ids == ids(1, 6)
+    assert [record.levelname for record in caplog.records if "cannot be noted" in record.message] == ["WARNING"]
+
+
+def test_receiver_that_cannot_cope_gets_less(tmp_path: Path, receiver: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hangs on more than fifty records at once: nothing is refused, so smaller requests are tried until they get through."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    receiver.answer = lambda asked: HANG if len(asked.records) > 50 else OK
+    with posting(tmp_path) as post:
+        post.tell(60)
+        receiver.wait_for(60)
+        assert list(dict.fromkeys(receiver.ids)) == ids(1, 60)
+        assert post.dead() == b""
+
+
+def test_flapping_receiver_loses_nothing(tmp_path: Path, protocol: str, server: OtlpServer) -> None:
+    """Every third request goes wrong in another way; each record arrives, in order, and none twice that was acknowledged."""
+    unavailable = Reply("UNAVAILABLE" if protocol == "grpc" else 503)
+    wrong = cycle([OK, CLOSE, OK, unavailable, OK, partial_success(1), OK])
+    server.answer = lambda asked: OK if len(asked.records) < 2 else next(wrong)  # no single one is refused, that would be poison
+    with posting(tmp_path, protocol, max_size=7) as post:
+        for _ in range(20):
+            post.tell(10)
+        server.wait_for(200, timeout=20)
+        assert server.ids == ids(1, 200)
+        assert post.delivery.stats.failed > 10
+
+
+def test_nothing_is_audited_or_traced_that_delivery_does(tmp_path: Path, receiver: OtlpServer) -> None:
+    """Its own requests, and what a credential provider does for them, are no telemetry and no authentication of the application."""
+    suppressed: list[bool] = []
+
+    class Watching(HttpSender):
+        def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
+            suppressed.append(not is_instrumentation_enabled())
+            return super().send(batch, timeout)
+
+    with posting(tmp_path) as post:
+        post.delivery = Delivery(post.backlog, Watching(as_json=False), pace=QUICK)
+        post.tell(1)
+        assert post.delivery.flush(5)
+        post.delivery.shutdown(1)
+    assert suppressed == [True]
+    assert is_instrumentation_enabled()
+
+
+def test_kill_under_load_loses_nothing(tmp_path: Path, protocol: str, server: OtlpServer) -> None:
+    """SIGKILL while records are written and sent: the next process delivers the rest, and only unacknowledged ones come twice."""
+    code = """
+        sink = pipeline(Path(sys.argv[1]), exporter="otlp", otlp_protocol=sys.argv[2], write_batching_timeout=0.01)
+        while True:
+            print(sink(SIGN_IN), flush=True)
+    """
+    with process(code, tmp_path, protocol) as running:
+        told = {line_of(running) for _ in range(300)}
+        server.wait_for(20)
+        running.kill()
+        assert running.stdout is not None
+        told |= {line.strip() for line in running.stdout if line.endswith("\n")}
+    heir = pipeline(tmp_path, exporter="otlp", otlp_protocol=protocol)
+    heir.begin()
+    assert heir.shutdown(20)
+    assert told <= set(server.ids)
+    assert len(server.ids) - len(set(server.ids)) <= 512, "the one request whose acknowledgement could not be noted"
+
+
+def test_pipeline_ends_in_time_before_a_receiver_that_hangs(tmp_path: Path, receiver: OtlpServer) -> None:
+    """The end takes what it may take, once, however many processors are shut down, and not the request's own timeout."""
+    receiver.answer = HANG
+    sink = pipeline(tmp_path, exporter="otlp", otlp_protocol="http/protobuf")
+    sink(SIGN_IN)
+    started = time.monotonic()
+    assert not sink.shutdown(0.5)
+    assert time.monotonic() - started < 3
 
 
 def test_back_off_grows_and_has_a_limit() -> None:

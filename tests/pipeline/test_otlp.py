@@ -16,6 +16,7 @@ from opentelemetry_instrumentation_authaudit.pipeline.otlp import Sender, json_r
 
 from .delivering import ENVELOPE, batch, record
 from .otlp_server import CLOSE, HANG, OtlpServer, Received, Reply, Tls, partial_success
+from .telling import run
 
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
@@ -227,6 +228,33 @@ def test_nothing_secret_in_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with connected("http/protobuf", monkeypatch, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20canary") as (_, sender):
         sender.send(None)
         assert "canary" not in repr(vars(sender))
+
+
+def test_credentials_of_a_provider(tmp_path: Path) -> None:
+    """A package of the operator's gives the session that signs requests, named as for every exporter of OpenTelemetry."""
+    (tmp_path / "cloud.py").write_text(
+        "import requests\n"
+        "def session():\n"
+        "    made = requests.Session()\n"
+        "    made.auth = lambda request: request.headers.update(authorization='signed') or request\n"
+        "    return made\n"
+    )
+    described = tmp_path / "cloud-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: cloud\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[opentelemetry_otlp_credential_provider]\ncloud = cloud:session\n")
+    code = """
+        from opentelemetry_instrumentation_authaudit.pipeline.otlp import open_sender
+        print(open_sender("http/protobuf").send(None).verdict.value)
+    """
+    with OtlpServer() as server:
+        environ = {
+            **server.environment,
+            "PYTHONPATH": str(tmp_path),
+            "OTEL_PYTHON_EXPORTER_OTLP_HTTP_LOGS_CREDENTIAL_PROVIDER": "cloud",
+        }
+        assert run(code, environ=environ) == "accepted"
+        assert [request.headers["authorization"] for request in server.requests] == ["signed"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
