@@ -7,7 +7,7 @@ from typing import Final
 
 from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
 
-__all__ = ("NOT_WHOSE", "check", "verdict")
+__all__ = ("NOT_WHOSE", "check", "dummy", "verdict")
 
 NOT_WHOSE: Final = "A hash check says that a password was right or wrong, not whose it was."
 
@@ -24,3 +24,10 @@ def verdict(_call: Call) -> Flow:
         return None  # a malformed or unknown hash: nobody knows whether the password was right
     right = outcome.result[0] if isinstance(outcome.result, tuple) else outcome.result
     return Facts() if right else Facts(status=Status.FAILURE, reason=Reason.WRONG_PASSWORD)
+
+
+def dummy(_call: Call) -> Flow:
+    """A check against no hash at all, made where there is no account so that the answer takes as long: it says nothing about
+    the password."""
+    yield
+    return Facts(status=Status.FAILURE, reason=Reason.INVALID_CREDENTIALS)

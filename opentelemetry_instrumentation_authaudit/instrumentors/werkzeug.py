@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..hooks import Call, Facts, Flow, Reason, Status
-from .password_hashes import NOT_WHOSE, check, verdict
+from ..hooks import Call, Flow
+from .password_hashes import NOT_WHOSE, check, dummy, verdict
 
 __all__ = ("BLIND", "HOOKS")
 
@@ -14,13 +14,9 @@ _PARTS: Final = 3
 
 
 def _check(call: Call) -> Flow:
-    """Werkzeug says no to whatever is not a hash. Applications compare with such a text where there is no account, so that the
-    answer takes as long; that the password was wrong is not known then."""
+    """Werkzeug says no to whatever is not a hash."""
     stored = call.arg("pwhash")
-    if not isinstance(stored, str) or len(stored.split("$", 2)) == _PARTS:
-        return (yield from verdict(call))
-    yield
-    return Facts(status=Status.FAILURE, reason=Reason.INVALID_CREDENTIALS)
+    return dummy(call) if isinstance(stored, str) and len(stored.split("$", 2)) < _PARTS else verdict(call)
 
 
 HOOKS = (check("werkzeug.security:check_password_hash", _check),)

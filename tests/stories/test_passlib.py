@@ -46,3 +46,11 @@ def test_malformed_hash(check: str, audit_trail: AuditTrail) -> None:
     """A malformed hash raises in the application and concludes nothing."""
     assert post(check, "malformed") == "raised"
     assert told(audit_trail) == []
+
+
+@pytest.mark.parametrize("check", [*CHECKS, "passlib.dummy_verify"])
+def test_check_without_an_account(check: str, audit_trail: AuditTrail) -> None:
+    """Made where there is no account, so that the answer takes as long: refused, and nobody claims that the password was wrong."""
+    post(check, "nobody")
+    (record,) = refused(LIBRARY)
+    assert told(audit_trail) == [{**record, "audit.reason": "invalid_credentials"}]

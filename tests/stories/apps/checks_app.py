@@ -33,8 +33,16 @@ def _passlib(method: str) -> Check:
     from passlib.context import CryptContext
 
     context = CryptContext(schemes=["pbkdf2_sha256"], pbkdf2_sha256__rounds=1000)
-    stored = context.hash("right")
-    return lambda given: getattr(context, method)(given, "broken" if given == "malformed" else stored)
+    stored = {"malformed": "broken", "nobody": None}
+    newest = context.hash("right")
+    return lambda given: getattr(context, method)(given, stored.get(given, newest))
+
+
+def _passlib_dummy() -> Check:
+    from passlib.context import CryptContext
+
+    context = CryptContext(schemes=["pbkdf2_sha256"], pbkdf2_sha256__rounds=1000)
+    return lambda _given: context.dummy_verify()
 
 
 def _argon2() -> Check:
@@ -95,6 +103,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "bcrypt": _bcrypt,
     "passlib.verify": lambda: _passlib("verify"),
     "passlib.verify_and_update": lambda: _passlib("verify_and_update"),
+    "passlib.dummy_verify": _passlib_dummy,
     "argon2": _argon2,
     "pwdlib.verify": lambda: _pwdlib("verify"),
     "pwdlib.verify_and_update": lambda: _pwdlib("verify_and_update"),
