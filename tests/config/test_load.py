@@ -523,7 +523,7 @@ def test_journal_is_never_in_the_working_directory(
 def test_process_without_a_home_has_the_systems_folder(tmp_path: Path) -> None:
     """A container under a uid that no user has: no exception, and no folder called `~` in the working directory."""
     code = (
-        "import sys; sys.modules['pwd'] = None\n"  # a system that knows no users
+        "import pwd; pwd.getpwuid = {}.__getitem__\n"  # a list of users without this one
         "from opentelemetry_instrumentation_authaudit.config import load\n"
         "print(load({}, journal_dir='~/audit').journal_dir)\n"
     )
