@@ -21,7 +21,7 @@ from typing import Any
 from opentelemetry_instrumentation_authaudit import guard
 from opentelemetry_instrumentation_authaudit.hooks import Hook, Role
 from opentelemetry_instrumentation_authaudit.hooks.engine import Engine
-from opentelemetry_instrumentation_authaudit.hooks.install import Installation
+from opentelemetry_instrumentation_authaudit.hooks.install import Installation, applies
 from opentelemetry_instrumentation_authaudit.hooks.wrapper import find, watched
 from opentelemetry_instrumentation_authaudit.instrumentor import listen
 from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES, Library
@@ -175,6 +175,8 @@ def doctor_library(library: Library, target: str) -> list[str]:
     """Remove *target* from the library, then switch on: exactly that row is missing, named in one WARNING, the rest is watched."""
     import_all(library)
     hook = next(hook for hook in library.hooks if hook.target == target)
+    if not applies(hook, library.label):
+        return []  # a row for other versions: there is nothing to remove
     parent, name = next(place for other, place in places(library) if other is hook)
     if inspect.isclass(parent):
         for holder in parent.__mro__[:-1]:
@@ -190,9 +192,12 @@ def doctor_library(library: Library, target: str) -> list[str]:
     logging.getLogger().addHandler(handler)
     installation = listen(Engine(Silent()), [library])
     missing = {m.target for m in installation.missing}
-    gone = {h.target for h in library.hooks if h.target == target and not h.optional}
+    here = {h.target for h, _ in places(library)}  # removed from a base class, a method is gone from all that inherit it
+    gone = {h.target for h in library.hooks if h.target not in here and not h.optional and applies(h, library.label)}
     faults = [f"missing {missing}, expected {gone}"] if missing != gone else []
-    if gone and len([line for line in said if target in line]) != 1:
+    if target not in gone and not hook.optional:
+        faults.append(f"could not be removed: {target}")
+    if target in gone and len([line for line in said if target in line]) != 1:
         faults.append(f"not named in one WARNING: {target}: {said}")
     installation.remove()
     return faults + [f"swallowed {site}" for site in guard.errors]
