@@ -277,7 +277,8 @@ class Delivery:
                 self._on_buried(len(batch.records))
         if self._refusals < _STUBBORN:
             return _Step.GO_ON
-        self._wait(self._pace.misconfigured())
+        pause = self._pace.misconfigured()
+        self._wait(pause, pause)  # as if the receiver had asked for it: flushing does not set more aside
         return _Step.WAIT
 
     def _wait(self, seconds: float, asked: float | None = None) -> None:

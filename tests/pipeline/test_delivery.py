@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
@@ -65,7 +66,7 @@ def test_outage_is_outlived_by_an_idle_process(tmp_path: Path, protocol: str, se
     """The receiver goes away and comes back on its port: what waited arrives without a new record, each once."""
     with posting(tmp_path, protocol) as post:
         post.tell(3)
-        server.wait_for(3)
+        assert post.delivery.flush(5)
         server.stop()
         post.tell(5)
         assert not post.delivery.flush(0.3)
@@ -237,9 +238,11 @@ def test_operator_is_told_once_and_nothing_secret(tmp_path: Path, receiver: Otlp
 def test_stubborn_receiver_does_not_empty_the_journal_into_the_dead_letters(tmp_path: Path, receiver: OtlpServer) -> None:
     """It takes the empty request and no record at all: ten are set aside, then one at a time with a long wait between."""
     receiver.answer = lambda asked: Reply(400) if asked.records else OK
-    with posting(tmp_path, pace=Pace(first=0.02, longest=0.1, slow=60)) as post:
+    buried: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with posting(tmp_path, pace=Pace(slow=2), on_buried=buried.put) as post:
         post.tell(100)
-        assert not post.delivery.flush(1)
+        assert [buried.get(timeout=10) for _ in range(10)] == [1] * 10
+        assert not post.delivery.flush(0.3)
         assert (post.delivery.stats.buried, post.delivery.stats.depth) == (10, 90)
         receiver.answer = OK
         assert post.delivery.flush(5)
