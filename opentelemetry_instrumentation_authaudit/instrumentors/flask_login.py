@@ -19,11 +19,10 @@ _BY_STATUS_CODE: Final = {403: Reason.PERMISSION_DENIED, 422: Reason.INVALID_INP
 def _login_user(call: Call) -> Flow:
     user, remember = call.arg("user"), call.arg("remember", default=False)
     outcome = yield
+    facts: dict[str, Any] = {"resource": _resource(user), **_said(_login_request())}
     if outcome.result is False:
-        return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), resource=_resource(user))
-    return Facts(
-        subject=_session_user(), session_key=_session_key(), resource=_resource(user), params={"remember": remember or None}
-    )
+        return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), **facts)
+    return Facts(subject=_session_user(), session_key=_session_key(), params={"remember": remember or None}, **facts)
 
 
 def _logged_in(call: Call) -> Flow:
@@ -62,36 +61,53 @@ def _session_protected(_call: Call) -> Flow:
     return facts if protected else SKIP
 
 
-def _login_view(call: Call) -> Flow:
-    import flask  # noqa: PLC0415 -- the application has imported it, else this would not run
-
-    request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-    if request.method != "POST" or request.endpoint not in _login_endpoints(call.instance):
+def _login_view(_call: Call) -> Flow:
+    request = _login_request()
+    if request is None:
         return SKIP
     outcome = yield
-    typed = _typed(request)
-    said: dict[str, Any] = {} if typed is None else {"identity_field": typed[0], "identity": typed[1]}
+    said = _said(request)
     code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
     if isinstance(code, int) and code >= _SERVER_ERROR:
         return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **said)
     return Facts(status=Status.FAILURE, fallback=_BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS), **said)
 
 
-def _login_endpoints(app: Any) -> set[str]:
-    manager = getattr(app, "login_manager", None)
-    return set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
+def _before_view(_call: Call) -> Flow:
+    """A rate limiter or a block list answers before the login view is reached."""
+    request = _login_request()
+    if request is None:
+        return SKIP
+    outcome = yield
+    reason = _BY_STATUS_CODE.get(getattr(outcome.error, "code", None) or 0)
+    return SKIP if reason is None else Facts(status=Status.FAILURE, fallback=reason, **_said(request))
 
 
-def _typed(request: Any) -> tuple[str, str] | None:
-    """Field and value that name the account in a form or JSON body that the view has read; one it left alone stays unread."""
+def _login_request() -> Any:
+    """The request that is being answered, if it is one to sign in."""
+    import flask  # noqa: PLC0415 -- the application has imported it, else this would not run
+
+    if not flask.has_request_context() or flask.request.method != "POST":
+        return None
+    manager = getattr(flask.current_app, "login_manager", None)
+    views = set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
+    request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    return request if request.endpoint in views else None
+
+
+def _said(request: Any) -> dict[str, Any]:
+    """Who somebody claims to be: the field that names the account in a form or JSON body that was read; one that was left alone
+    stays unread."""
+    if request is None:
+        return {}
     form = vars(request).get("form")
     body = next((read for read in getattr(request, "_cached_json", ()) if isinstance(read, Mapping)), None)
     for source in (form, body):
         for name in IDENTITY_FIELDS:
             value = source.get(name) if source is not None else None
             if isinstance(value, str) and value:
-                return name, value
-    return None
+                return {"identity_field": name, "identity": value}
+    return {}
 
 
 def _session_user() -> str | None:
@@ -127,6 +143,11 @@ def _signal(name: str, extract: Callable[[Call], Flow], event: str, strategy: St
     return Hook(target=target, extract=extract, role=Role.SIGNAL, event=event, strategy=strategy)
 
 
+def _hint(method: str, extract: Callable[[Call], Flow]) -> Hook:
+    target = f"flask.app:Flask.{method}"
+    return Hook(target=target, extract=extract, role=Role.HINT, event="auth.sign_in", strategy=Strategy.PASSWORD)
+
+
 HOOKS = (
     Hook(
         target="flask_login.utils:login_user",
@@ -143,13 +164,8 @@ HOOKS = (
     _signal("user_loaded_from_request", _from_request, "auth.verify", Strategy.CUSTOM),
     _signal("user_login_confirmed", _logged_in, "auth.reauthenticate"),
     _signal("session_protected", _session_protected, "session.reject"),
-    Hook(
-        target="flask.app:Flask.dispatch_request",
-        extract=_login_view,
-        role=Role.HINT,
-        event="auth.sign_in",
-        strategy=Strategy.PASSWORD,
-    ),
+    _hint("dispatch_request", _login_view),
+    _hint("preprocess_request", _before_view),
 )
 
 BLIND = (
@@ -157,5 +173,6 @@ BLIND = (
     "as a failure with `audit.inferred`.",
     "Where `login_view` is not set (or a login takes several requests), such failures are seen only if a password hash is checked, "
     "or are recorded for each step.",
+    "The subject is what `get_id()` says, which applications may make an alternative id (Flask-Security does).",
     "A request loader that does not recognise a credential says the same as one that was shown none: only its successes are seen.",
 )

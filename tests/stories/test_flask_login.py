@@ -41,6 +41,7 @@ SIGNED_IN = {
     "user__id": "1",
     "audit__resource": USER,
 }
+ANN = {"audit__identity": "ann"}
 
 
 def refused(reason: str, **more: str) -> Record:
@@ -78,13 +79,13 @@ def without_agent(told: list[Record]) -> list[Record]:
 def test_sign_in(client: Any, audit_trail: AuditTrail) -> None:
     """A right password: hash, `login_user` and the signal are one record."""
     assert sign_in(client).status_code == 302
-    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, **ANN)]
 
 
 def test_sign_in_remembered(client: Any, audit_trail: AuditTrail) -> None:
     """That the user asked to be remembered is on the record; the cookie alone signs in again, once."""
     sign_in(client, remember="1")
-    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, audit__params__remember="true")]
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, **ANN, audit__params__remember="true")]
     client.delete_cookie("session")
     assert client.get("/").json == {"user": "1"}
     assert client.get("/").json == {"user": "1"}
@@ -144,7 +145,7 @@ def test_wrong_password_as_json(client: Any, audit_trail: AuditTrail) -> None:
 def test_inactive_account(client: Any, audit_trail: AuditTrail) -> None:
     """The one failure that the library knows: right password, account disabled."""
     client.post("/login", data={"username": "bob", "password": "right"})
-    facts = {**SIGNED_IN, "user__id": "2"}
+    facts = {**SIGNED_IN, "user__id": "2", "audit__identity": "bob"}
     assert without_agent(audit_trail.story()) == [record("auth.sign_in", "failure", audit__reason="inactive_account", **facts)]
 
 
@@ -158,6 +159,31 @@ def test_login_view_that_aborts(client: Any, audit_trail: AuditTrail, code: int,
     assert without_agent(audit_trail.story()) == [refused(reason)]
 
 
+@pytest.mark.parametrize(("code", "told"), [(429, ["rate_limited"]), (403, ["permission_denied"]), (400, []), (503, [])])
+def test_request_refused_before_the_view(app: Any, client: Any, audit_trail: AuditTrail, code: int, told: list[str]) -> None:
+    """A rate limiter answers for the login view; a missing CSRF token or a closed site is not about who signs in."""
+    from flask import abort, request
+
+    app.before_request(lambda: abort(code) if request.method == "POST" else None)
+    assert sign_in(client).status_code == code
+    assert client.get("/").status_code == 200
+    assert without_agent(audit_trail.story()) == [refused(reason) for reason in told]
+
+
+def test_login_view_that_refuses_a_right_password(app: Any, client: Any, audit_trail: AuditTrail) -> None:
+    """An account that is not activated yet: the hash said yes, and nobody is signed in."""
+    from flask import request
+    from werkzeug.security import check_password_hash, generate_password_hash
+
+    def login() -> str:
+        assert check_password_hash(generate_password_hash("right", "pbkdf2:sha256:1000"), request.form["password"])
+        return "activate your account first"
+
+    app.view_functions["login"] = login
+    sign_in(client)
+    assert without_agent(audit_trail.story()) == [refused("rejected_after_verification", **ANN)]
+
+
 def test_login_view_that_breaks(client: Any, audit_trail: AuditTrail) -> None:
     """Nobody knows what became of it."""
     client.post("/login?abort=503", data={"username": "ann"})
@@ -168,7 +194,7 @@ def test_login_view_that_breaks(client: Any, audit_trail: AuditTrail) -> None:
 def test_crash_after_sign_in(client: Any, audit_trail: AuditTrail) -> None:
     """The sign-in happened, whatever the view did next, and the exception is the view's own."""
     assert client.post("/login?crash=1", data={"username": "ann", "password": "right"}).status_code == 500
-    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, **ANN)]
 
 
 def test_sign_out(client: Any, audit_trail: AuditTrail) -> None:
@@ -281,7 +307,7 @@ def test_application_mounted_in_another(app: Any, audit_trail: AuditTrail) -> No
 
     tree = Client(DispatcherMiddleware(Flask("outer").wsgi_app, {"/app": app.wsgi_app}))
     tree.post("/app/login", data={"username": "ann", "password": "right"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
-    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN)]
+    assert without_agent(audit_trail.story()) == [record("auth.sign_in", **SIGNED_IN, **ANN)]
 
 
 def test_two_hundred_sign_ins_in_four_threads(app: Any, audit_trail: AuditTrail) -> None:
