@@ -86,6 +86,21 @@ def test_report_of_pytest_is_read(tmp_path: Path, peers: dict[str, Any]) -> None
     assert results["test_suite.Suite.test_skipped"] == "skipped"
 
 
+def test_random_parameters_are_the_same_tests(tmp_path: Path, peers: dict[str, Any]) -> None:
+    """A salted hash in a test's name differs in every run; its place does not."""
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuite><testcase classname='t' name='test_verify[$2b$04$x]'/><testcase classname='t' name='test_verify[$2b$04$y]'>"
+        "<failure/></testcase><testcase classname='t' name='test_other'/></testsuite>"
+    )
+    assert peers["junit"](report, {}) == {"t.test_verify[1]": "success", "t.test_verify[2]": "failure", "t.test_other": "success"}
+
+
+def test_runner_that_wrote_no_report(tmp_path: Path, peers: dict[str, Any]) -> None:
+    """Then nothing ran."""
+    assert peers["junit"](tmp_path / "report.xml", {}) == {}
+
+
 def test_every_difference_is_named(peers: dict[str, Any]) -> None:
     """A test that fails with us, and one that is not even there."""
     plain = peers["Run"](1.0, {"a": "success", "b": "failure", "c": "success"})
