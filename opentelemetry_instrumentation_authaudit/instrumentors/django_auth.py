@@ -21,11 +21,12 @@ _FOUND: Final = 302
 
 def _response(call: Call) -> Flow:
     request = call.arg("request")
-    token = django.current.set(request)
+    token, refused = django.current.set(request), django.refused.set({})
     try:
         outcome = yield Opening(partial(django.read, request))
     finally:  # also where this request runs inside another one, and the extractor is given up at once
         django.current.reset(token)
+        django.refused.reset(refused)
     return Closing(getattr(outcome.result, "status_code", None))
 
 
@@ -132,7 +133,7 @@ def _password_refused(call: Call) -> Flow:
     form = call.instance
     outcome = yield
     code, reason = django.complaint(form)
-    if outcome.error is None and reason is None:
+    if outcome.error is None and (reason is None or django.again(form)):
         return SKIP
     facts = _by_whom(form.user)
     return Facts(event=_event(form), status=Status.FAILURE if reason else None, reason=reason, error_type=code, **facts)
@@ -151,7 +152,7 @@ def _registration_refused(call: Call) -> Flow:
     form = call.instance
     outcome = yield
     code, reason = django.complaint(form)
-    if outcome.error is None and reason is None:
+    if outcome.error is None and (reason is None or django.again(form)):
         return SKIP
     username = form.data.get(form.add_prefix(form._meta.model.USERNAME_FIELD))  # noqa: SLF001 -- Django's documented name
     facts: dict[str, Any] = {

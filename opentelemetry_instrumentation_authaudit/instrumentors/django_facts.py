@@ -15,6 +15,7 @@ from ..hooks.request import from_wsgi
 
 __all__ = (
     "actor",
+    "again",
     "backend_strategy",
     "cleaned",
     "complaint",
@@ -24,6 +25,7 @@ __all__ = (
     "password_event",
     "pending",
     "read",
+    "refused",
     "resource",
     "session_key",
     "subject",
@@ -56,6 +58,8 @@ _BY_CODE: Final = {
 
 current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
 """The request being answered, which knows who is signed in."""
+refused: ContextVar[dict[tuple[type, int], Any] | None] = ContextVar("authaudit_django_refused", default=None)
+"""The forms that have refused something in it, by their class and the identity of their data, which they keep alive."""
 
 
 def read(request: Any, flow_id: str) -> Request:
@@ -111,6 +115,15 @@ def pending(user: Any) -> bool:
 def cleaned(form: Any, name: str) -> Any:
     """What *form* made of a field; None where it was not asked, or refused it."""
     return (getattr(form, "cleaned_data", None) or {}).get(name)
+
+
+def again(form: Any) -> bool:
+    """Whether a form of this class has refused the same data in this request: views make a second one to show what was wrong."""
+    key, known = (type(form), id(form.data)), refused.get()
+    if known is None or key in known:
+        return known is not None
+    known[key] = form
+    return False
 
 
 def complaint(form: Any) -> tuple[str | None, Reason | None]:

@@ -507,6 +507,16 @@ def test_refused_password_change(ann: Any, audit_trail: AuditTrail, given: dict[
     assert audit_trail.story() == [password("password.change", "failure", **facts)]
 
 
+def test_refusal_that_is_shown_is_one(ann: Any, audit_trail: AuditTrail) -> None:
+    """The view makes the form anew to show what was wrong; but two guesses in one request are two."""
+    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    facts = {"audit__reason": "wrong_password", "error__type": "password_incorrect", "at": "/settings/", **ANN}
+    assert ann.post("/settings/", form).content == b"[False, False]"
+    assert audit_trail.story() == [password("password.change", "failure", **facts)]
+    assert ann.post("/settings/", {**form, "guess": ["one", "two"]}).content == b"[False, False]"
+    assert audit_trail.story() == [password("password.change", "failure", **facts)] * 2
+
+
 def test_half_a_password_change_is_none(ann: Any, audit_trail: AuditTrail) -> None:
     """A field was left empty, or the page only looked at."""
     ann.post("/password/", {"old_password": PASSWORD})

@@ -7,7 +7,7 @@ from typing import Any
 import django
 from django.contrib import admin
 from django.contrib.auth import authenticate, get_user_model, login, logout, views
-from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm, UserCreationForm
+from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm, SetPasswordForm, UserCreationForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 
@@ -70,6 +70,13 @@ def first_password(request: Any) -> HttpResponse:
     return HttpResponse("set")
 
 
+def settings(request: Any) -> HttpResponse:
+    """Makes the form a second time to show it (as Wagtail's account page does); or tries several passwords at once."""
+    guesses = request.POST.getlist("guess")
+    batch = [{**request.POST.dict(), "old_password": guess} for guess in guesses] or [request.POST] * 2
+    return HttpResponse(str([PasswordChangeForm(request.user, data).is_valid() for data in batch]))
+
+
 def confirm(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(request.user.check_password(request.POST["password"])))
 
@@ -127,6 +134,7 @@ urlpatterns = [
     path("create/", create),
     path("new-password/", new_password),
     path("first-password/", first_password),
+    path("settings/", settings),
     path("confirm/", confirm),
     path("leave/", leave),
     path("async/in/", async_in),
