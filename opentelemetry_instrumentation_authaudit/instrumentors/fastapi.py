@@ -46,7 +46,9 @@ _KEYS = ("api_key:APIKeyHeader", "api_key:APIKeyQuery")
 
 
 def _security(target: str, event: str, strategy: Strategy, extract: Callable[[Call], Flow] = _carried) -> Hook:
-    return Hook(target=f"fastapi.security.{target}.__call__", extract=extract, role=Role.HINT, event=event, strategy=strategy)
+    """Applications override it, to look elsewhere in the request."""
+    path = f"fastapi.security.{target}.__call__"
+    return Hook(target=path, extract=extract, role=Role.HINT, event=event, strategy=strategy, overrides=True)
 
 
 HOOKS = (

@@ -263,6 +263,25 @@ async def test_refused_api_key(
     assert told(audit_trail) == [record("api_key.verify", "failure", at=at, method="GET", **facts)]
 
 
+@pytest.mark.parametrize(
+    ("headers", "event", "strategy"),
+    [
+        ({"Authorization": "Apikey bad"}, "api_key.verify", "api_key"),
+        ({"Cookie": "access=bad"}, "auth.verify", "token"),
+    ],
+)
+async def test_security_class_of_the_application(
+    client: httpx.AsyncClient, audit_trail: AuditTrail, headers: dict[str, str], event: str, strategy: str
+) -> None:
+    """A subclass that reads the request itself, without `super()`: one record where it found something, none where it did not."""
+    await client.get("/overridden")
+    assert told(audit_trail) == []
+    assert (await client.get("/overridden", headers=headers)).status_code == 401
+    action = "sign_in_with_api_key" if strategy == "api_key" else "verify_with_token"
+    facts = {"audit__action": action, "audit__strategy": strategy, "audit__reason": "invalid_credentials"}
+    assert told(audit_trail) == [record(event, "failure", at="/overridden", method="GET", **facts)]
+
+
 async def test_expired_cookie(client: httpx.AsyncClient, audit_trail: AuditTrail) -> None:
     """A token in a cookie is a token."""
     cookie = bearer(lifetime=-60)["Authorization"].replace("Bearer ", "session=")

@@ -31,12 +31,29 @@ HASHER = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)
 USERS = {"ann": HASHER.hash("right"), "bob": HASHER.hash("right")}
 DISABLED = {"bob"}
 
+
+class SchemedKey(APIKeyHeader):
+    """A key in the Authorization header, read by the application itself (as Tiled does)."""
+
+    async def __call__(self, request: Request) -> str | None:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        return key if scheme == "Apikey" else None
+
+
+class CookieToken(OAuth2PasswordBearer):
+    """A token in a cookie, as many tutorials have it."""
+
+    async def __call__(self, request: Request) -> str | None:
+        return request.cookies.get("access")
+
+
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="token")
 basic, lenient_basic = HTTPBasic(), HTTPBasic(auto_error=False)
 bearer = HTTPBearer()
 key_header = APIKeyHeader(name="X-Key", auto_error=False)
 key_query = APIKeyQuery(name="key")
 key_cookie = APIKeyCookie(name="session", auto_error=False)
+schemed_key, cookie_token = SchemedKey(name="Authorization"), CookieToken(tokenUrl="token")
 
 
 def token_for(name: str, *, secret: str = SECRET, lifetime: int = 60, **claims: Any) -> str:
@@ -167,6 +184,12 @@ def _carried(app: FastAPI) -> None:
     def query_key(given: str = Depends(key_query)) -> str:
         if given != "right":
             raise HTTPException(403)
+        return "in"
+
+    @app.get("/overridden")
+    def overridden(given: str | None = Depends(schemed_key), token: str | None = Depends(cookie_token)) -> str:
+        if (given or token) not in (None, "right"):
+            raise HTTPException(401)
         return "in"
 
     @app.get("/cookie")
