@@ -35,7 +35,7 @@ DISABLED = {"bob"}
 class SchemedKey(APIKeyHeader):
     """A key in the Authorization header, read by the application itself (as Tiled does)."""
 
-    async def __call__(self, request: Request) -> str | None:
+    async def __call__(self, request: Request) -> str | None:  # type: ignore[override]  # as applications write it
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         return key if scheme == "Apikey" else None
 
@@ -43,7 +43,7 @@ class SchemedKey(APIKeyHeader):
 class CookieToken(OAuth2PasswordBearer):
     """A token in a cookie, as many tutorials have it."""
 
-    async def __call__(self, request: Request) -> str | None:
+    async def __call__(self, request: Request) -> str | None:  # type: ignore[override]  # as applications write it
         return request.cookies.get("access")
 
 
