@@ -171,8 +171,8 @@ HOOKS = (
 BLIND = (
     "A wrong password or an unknown user never reaches Flask-Login: a POST to `login_view` that ends without a sign-in is recorded "
     "as a failure with `audit.inferred`.",
-    "Where `login_view` is not set (or a login takes several requests), such failures are seen only if a password hash is checked, "
-    "or are recorded for each step.",
+    "Where `login_view` is not set or not what the form is sent to, such failures are seen only if a password hash is checked, "
+    "and without what was typed; a login of several requests is recorded as a failure for each step before the last.",
     "The subject is what `get_id()` says, which applications may make an alternative id (Flask-Security does).",
     "A request loader that does not recognise a credential says the same as one that was shown none: only its successes are seen.",
 )
