@@ -1,6 +1,6 @@
 """The manual way: the Flask application under plain `python`, with two lines about the audit.
 
-EXAMPLE_DATA=/tmp/example python -m examples.manual 8000
+EXAMPLE_DATA="$(mktemp -d)" python -m examples.manual 8000
 """
 
 from __future__ import annotations
