@@ -15,7 +15,7 @@ import logging
 import pickle
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from opentelemetry_instrumentation_authaudit import guard
@@ -47,23 +47,32 @@ class Silent:
         """Nothing is recorded."""
 
 
-def prepare_django() -> None:
+DJANGO: dict[str, tuple[str, ...]] = {
+    "django": (),
+}
+"""Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
+be imported."""
+
+
+def prepare_django(applications: tuple[str, ...]) -> None:
     """Django's models need settings and loaded applications before they can be imported."""
     django = importlib.import_module("django")
     settings = importlib.import_module("django.conf").settings
     if not settings.configured:
-        applications = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
-        settings.configure(INSTALLED_APPS=applications, SECRET_KEY="conformance", DEFAULT_AUTO_FIELD="django.db.models.AutoField")
+        own = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
+        settings.configure(
+            INSTALLED_APPS=[*own, *applications],
+            SECRET_KEY="conformance, which needs a key that nobody finds too short",
+            DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+        )
         django.setup()
-
-
-PREPARE: dict[str, Callable[[], None]] = {"django": prepare_django}
 
 
 def import_all(library: Library) -> None:
     """Import everything the rows name, as an application would."""
     importlib.import_module(library.trigger)
-    PREPARE.get(library.trigger, lambda: None)()
+    if library.trigger in DJANGO:
+        prepare_django(DJANGO[library.trigger])
     for hook in library.hooks:
         if importlib.util.find_spec(hook.module.partition(".")[0]) is not None:
             try:
