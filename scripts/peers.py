@@ -1,11 +1,11 @@
 """The libraries' own tests, run without us and with us: no outcome may differ, and our guard may have swallowed nothing.
 
     python scripts/peers.py            every library below
+    python scripts/peers.py --fast     those that CI runs
     python scripts/peers.py django     one of them
 
 The tests come from the source distribution of the very version installed here, fetched once through pip into `.cache/peers`. The
-second run watches everything from before the first import of the library, as `opentelemetry-instrument` does. Exit code 1 on any
-difference, 3 where tests could not be run at all.
+second run has `peers_plugin.py` loaded and is the same otherwise. Exit code 1 on any difference, 3 where tests could not be run at all.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import unittest
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CACHE: Final = ROOT / ".cache" / "peers"
-INSIDE: Final = "--inside"
-"""First argument of the process that runs the tests."""
+PLUGIN: Final = ROOT / "scripts" / "peers_plugin.py"
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,15 @@ class Peer:
     """Outcome of each test, from the runner's own report or from what `unittest` was heard to say."""
     needs: tuple[str, ...] = ()
     """What only its tests import, on PyPI: installed beside the source, seen by nobody else."""
+    fast: bool = False
+    """Whether CI runs it: some seconds for the value it has."""
+
+    def command(self, mode: str, report: Path) -> list[str]:
+        """Arguments of Python that run the tests, `plain` or `watched`."""
+        arguments = [argument.format(report=report) for argument in self.arguments]
+        if self.start != "pytest":
+            return [str(PLUGIN), mode, self.start, *arguments]
+        return ["-m", "pytest", *(("-p", PLUGIN.stem) if mode == "watched" else ()), *arguments]
 
 
 def junit(report: Path, _by_unittest: dict[str, str]) -> dict[str, str]:
@@ -65,10 +71,10 @@ def junit(report: Path, _by_unittest: dict[str, str]) -> dict[str, str]:
     return results
 
 
-def by_pytest(name: str, distribution: str, *arguments: str, needs: tuple[str, ...] = ()) -> Peer:
+def by_pytest(name: str, distribution: str, *arguments: str, needs: tuple[str, ...] = (), fast: bool = False) -> Peer:
     """A library that tests itself with pytest, under its own configuration (warnings are often errors there)."""
     options = ("-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider", "--junit-xml={report}", *arguments)
-    return Peer(name, distribution, "pytest", options, results=junit, needs=needs)
+    return Peer(name, distribution, "pytest", options, results=junit, needs=needs, fast=fast)
 
 
 PEERS: Final = (
@@ -127,14 +133,18 @@ class Run:
         ours, theirs, output = (source.parent / f"{mode}.{kind}" for kind in ("json", "xml", "txt"))
         for old in (ours, theirs):
             old.unlink(missing_ok=True)
-        arguments = [argument.format(report=theirs) for argument in peer.arguments]
-        command = [sys.executable, str(Path(__file__).resolve()), INSIDE, mode, str(ours), peer.start, *arguments]
+        command = [sys.executable, *peer.command(mode, theirs)]
+        environment = {
+            **os.environ,
+            "PEERS_REPORT": str(ours),
+            "PYTHONPATH": os.pathsep.join([str(source.parent / "needs"), str(PLUGIN.parent)]),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         begun = time.monotonic()
-        environment = {**os.environ, "PYTHONPATH": str(source.parent / "needs"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         with output.open("wb") as file:
             subprocess.run(command, cwd=source / peer.folder, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
         told = json.loads(ours.read_text()) if ours.exists() else {}
-        results = peer.results(theirs, told.pop("results", {})) if told else {}
+        results = peer.results(theirs, told.pop("results", {}))
         if "success" not in results.values():
             give_up(f"The tests of {peer.name} did not run; see {output}.")
         return cls(time.monotonic() - begun, results, **told)
@@ -202,87 +212,14 @@ def give_up(message: str) -> NoReturn:
     raise SystemExit(3)
 
 
-class Tally:
-    """A sink that counts."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def begin(self) -> None:
-        """Part of the sink."""
-
-    def wants(self, _event: str, _status: Any) -> bool:
-        """Everything is counted."""
-        return True
-
-    def admit(self, event: str) -> None:
-        """Part of the sink."""
-
-    def __call__(self, event: Any) -> str:
-        """Count *event*."""
-        self.counts[f"{event.event} {event.status.value}"] += 1
-        return "counted"
-
-
-def hear_unittest(results: dict[str, str]) -> None:
-    """Note the outcome of every test that `unittest` runs in this process, whatever prints them."""
-
-    def listen(method: str, outcome: str) -> None:
-        theirs = getattr(unittest.TestResult, method)
-
-        def hear(result: unittest.TestResult, test: Any, *more: Any) -> None:
-            results.setdefault(test.id(), outcome)
-            theirs(result, test, *more)
-
-        setattr(unittest.TestResult, method, hear)
-
-    listen("addSuccess", "success")
-    listen("addFailure", "failure")
-    listen("addError", "error")
-    listen("addSkip", "skipped")
-    listen("addExpectedFailure", "expected failure")
-    listen("addUnexpectedSuccess", "unexpected success")
-    theirs = unittest.TestResult.addSubTest
-
-    def hear_subtest(result: unittest.TestResult, test: Any, subtest: Any, error: Any) -> None:
-        if error is not None:
-            results.setdefault(test.id(), "failure" if issubclass(error[0], test.failureException) else "error")
-        theirs(result, test, subtest, error)
-
-    unittest.TestResult.addSubTest = hear_subtest  # type: ignore[assignment, method-assign]
-
-
-def inside(mode: str, report: str, start: str, *arguments: str) -> None:
-    """Run the tests in this process and write down what was heard."""
-    results: dict[str, str] = {}
-    tally = Tally()
-    swallowed: Counter[str] = Counter()
-    if mode == "watched":
-        from opentelemetry_instrumentation_authaudit import guard  # noqa: PLC0415 -- the plain run must not even import us
-        from opentelemetry_instrumentation_authaudit.hooks.engine import Engine  # noqa: PLC0415
-        from opentelemetry_instrumentation_authaudit.instrumentor import listen  # noqa: PLC0415
-
-        listen(Engine(tally))
-        swallowed = guard.errors
-    hear_unittest(results)
-    sys.argv = [start, *arguments]
-    sys.path[0] = str(Path(start).parent.resolve()) if start.endswith(".py") else ""
-    try:
-        if start.endswith(".py"):
-            runpy.run_path(start, run_name="__main__")
-        else:
-            runpy.run_module(start, run_name="__main__", alter_sys=True)
-    finally:
-        told = {"results": results, "records": tally.counts, "swallowed": swallowed}
-        Path(report).write_text(json.dumps(told), encoding="utf-8")
-
-
 def main() -> int:
     """Compare the libraries named on the command line, or all."""
     known = {peer.name: peer for peer in PEERS}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("libraries", nargs="*", metavar="library", help=f"which ones (all: {', '.join(known)})")
-    names = parser.parse_args().libraries or list(known)
+    parser.add_argument("--fast", action="store_true", help="only those that CI runs")
+    asked = parser.parse_args()
+    names = asked.libraries or [name for name, peer in known.items() if peer.fast or not asked.fast]
     unknown = sorted(set(names) - set(known))
     if unknown:
         parser.error(f"no tests are known of {', '.join(unknown)}; there are: {', '.join(known)}")
@@ -291,7 +228,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [INSIDE]:
-        inside(*sys.argv[2:])
-    else:
-        sys.exit(main())
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 PEERS = Path(__file__).parents[2] / "scripts" / "peers.py"
+PLUGIN = PEERS.with_name("peers_plugin.py")
 SUITE = """
 import unittest
 
@@ -67,8 +69,8 @@ def test_every_outcome_is_heard(tmp_path: Path, mode: str) -> None:
     """Whatever a test comes to, with us and without us, and although the runner ends the process."""
     (tmp_path / "suite.py").write_text(SUITE)
     report = tmp_path / "report.json"
-    command = [sys.executable, str(PEERS), "--inside", mode, str(report), "suite.py"]
-    subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    command = [sys.executable, str(PLUGIN), mode, "suite.py"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PEERS_REPORT": str(report)}, check=False, capture_output=True)
     told = json.loads(report.read_text())
     assert told["results"] == {f"__main__.Suite.test_{name}": outcome for name, outcome in OUTCOMES.items()}
     assert (told["records"], told["swallowed"]) == ({}, {})
@@ -84,6 +86,17 @@ def test_report_of_pytest_is_read(tmp_path: Path, peers: dict[str, Any]) -> None
     assert results["test_suite.Suite.test_good"] == "success"
     assert results["test_suite.Suite.test_bad"] == "failure"
     assert results["test_suite.Suite.test_skipped"] == "skipped"
+
+
+def test_plugin_tells_what_it_saw(tmp_path: Path) -> None:
+    """Any suite of pytest, with the plugin loaded by `-p`: the records and what was swallowed are printed and written down."""
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    report = tmp_path / "report.json"
+    environ = {**os.environ, "PEERS_REPORT": str(report), "PYTHONPATH": str(PLUGIN.parent)}
+    command = [sys.executable, "-m", "pytest", "-p", "peers_plugin", "-k", "sign_in", "test_suite.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, text=True, check=False, capture_output=True)
+    assert "records: 0\nswallowed: 0\n" in done.stdout
+    assert json.loads(report.read_text()) == {"results": {}, "records": {}, "swallowed": {}}
 
 
 def test_random_parameters_are_the_same_tests(tmp_path: Path, peers: dict[str, Any]) -> None:

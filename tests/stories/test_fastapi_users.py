@@ -42,7 +42,10 @@ def signed_in(who: str, *, at: str = "/auth/login", backend: str = "jwt", **more
 
 @pytest.fixture
 def provider() -> Iterator[str]:
-    """An OAuth provider: the code of an authorization is also its access token, and the name before the `@` the account id."""
+    """An OAuth provider: the code of an authorization is also its access token, and the name before the `@` the account id.
+
+    Read backwards it is the address of the account, so that nobody takes one for the other.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -65,8 +68,8 @@ def provider() -> Iterator[str]:
                 self.answer(200, {"access_token": code, "token_type": "bearer", "expires_in": 3600})
 
         def do_GET(self) -> None:
-            email = self.headers["Authorization"].removeprefix("Bearer ")
-            if email == "down":
+            email = self.headers["Authorization"].removeprefix("Bearer ")[::-1]
+            if email == "nwod":
                 self.answer(503, {})
             else:
                 self.answer(200, {"id": email.partition("@")[0], "email": email})
@@ -462,7 +465,7 @@ async def test_oauth_sign_up_and_sign_in(client: httpx.AsyncClient, audit_trail:
     state = await authorize(client)
     assert told(audit_trail) == []
     for _ in range(2):
-        answer = await client.get("/github/callback", params={"code": "kim@example.org", "state": state})
+        answer = await client.get("/github/callback", params={"code": "kim@example.org"[::-1], "state": state})
         assert answer.status_code == 200
     registered, *signed = told(audit_trail)
     facts = {"method": "GET", "audit__identity": "kim@example.org"}
@@ -476,7 +479,7 @@ async def test_oauth_sign_up_and_sign_in(client: httpx.AsyncClient, audit_trail:
 async def test_oauth_address_of_somebody_else(client: httpx.AsyncClient, ann: str, audit_trail: AuditTrail) -> None:
     """An account with this address exists and is not the provider's."""
     state = await authorize(client)
-    await client.get("/github/callback", params={"code": ANN["email"], "state": state})
+    await client.get("/github/callback", params={"code": ANN["email"][::-1], "state": state})
     facts = {
         "method": "GET",
         "audit__action": "sign_in_with_github",
@@ -514,7 +517,7 @@ async def test_oauth_refused_by_the_provider(
 
 async def test_oauth_with_a_forged_state(client: httpx.AsyncClient, audit_trail: AuditTrail) -> None:
     """The state is a token: its check speaks."""
-    await client.get("/github/callback", params={"code": "kim@example.org", "state": "forged"})
+    await client.get("/github/callback", params={"code": "kim@example.org"[::-1], "state": "forged"})
     (told_one,) = told(audit_trail)
     assert (told_one["event"], told_one["audit.reason"], told_one["audit.inferred"]) == ("auth.verify", "token_malformed", "true")
 
@@ -523,7 +526,7 @@ async def test_oauth_link(client: httpx.AsyncClient, ann: str, audit_trail: Audi
     """A signed-in user links an account of the provider: no sign-in."""
     headers = await bearer(client, audit_trail)
     state = await authorize(client, "/associate", headers)
-    answer = await client.get("/associate/callback", params={"code": "ann@github.example", "state": state}, headers=headers)
+    answer = await client.get("/associate/callback", params={"code": "ann@github.example"[::-1], "state": state}, headers=headers)
     assert answer.status_code == 200
     facts = {"method": "GET", "audit__action": "link_github", "audit__strategy": "oauth2", "audit__provider": "github"}
     assert told(audit_trail) == [
@@ -558,13 +561,13 @@ class TestPrivacy:
         await client.post("/auth/reset-password", json={"token": world.mailed["reset"], "password": "second-secret"})
         await client.patch("/users/me", json={"password": "third-secret"}, headers=headers)
         state = await authorize(client)
-        await client.get("/github/callback", params={"code": "quuxcode@github.example", "state": state})
+        await client.get("/github/callback", params={"code": "quuxcode@github.example"[::-1], "state": state})
         await login(client, at="/cookie/login", password="third-secret")
         cookie = client.cookies["fastapiusersauth"]
         assert len(audit_trail.records) >= 8
         audit_trail.assert_no_secret("first-secret", "second-secret", "third-secret", "mistyped-secret", "nonsense-token")
         audit_trail.assert_no_secret(
-            world.mailed["reset"], headers["Authorization"], state, cookie, "quuxcode", "client-hush-hush"
+            world.mailed["reset"], headers["Authorization"], state, cookie, "edocxuuq", "client-hush-hush"
         )
         audit_trail.assert_no_secret(ANN["email"])
 

@@ -26,7 +26,7 @@ def client(audit_trail: AuditTrail) -> Any:
             if name != "ann":
                 attempt.fail("unknown_identity")
                 abort(401)
-            attempt.succeed(subject=name)
+            attempt.succeed(subject="17")
         return "in"
 
     return app.test_client()
@@ -54,7 +54,7 @@ def record(outcome: str, identity: str, **more: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "code", "told"),
     [
-        ("ann", 200, record("success", "ann", user__id="ann")),
+        ("ann", 200, record("success", "ann", user__id="17")),
         ("bob", 401, record("failure", "bob", audit__reason="unknown_identity", error__type="Unauthorized")),
         ("crash", 500, record("unknown", "crash", audit__reason="backend_error", error__type="RuntimeError")),
     ],
