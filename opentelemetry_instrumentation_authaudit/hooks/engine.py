@@ -13,7 +13,7 @@ from opentelemetry import trace
 from ..guard import guard
 from ..model.event import Actor, AuditEvent, Request, Sink, Status
 from .attempt import Attempt
-from .hook import Emit, Role
+from .hook import Closing, Emit, Role
 from .scope import RequestScope
 
 __all__ = (
@@ -84,6 +84,12 @@ class Engine:
         """The response is known, or the request broke off."""
         with guard("request.close"):
             self._tell(scope.close(status_code, error), scope)
+
+    def respond(self, closing: Closing) -> None:
+        """The response of the request that is being served starts now."""
+        scope = current_scope.get()
+        if scope is not None:
+            self.close_scope(scope, closing.status_code)
 
     def stamp(self, attempt: Attempt) -> None:
         """An attempt ended now."""

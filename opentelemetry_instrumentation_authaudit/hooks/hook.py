@@ -41,6 +41,9 @@ class Role(Enum):
     """Facts about the request. With an `event`, they become an inferred one at its end if no better event was seen."""
     REQUEST = "request"
     """Opens the request scope; the extractor yields an `Opening` and returns a `Closing`."""
+    RESPONSE = "response"
+    """The response starts, before the request's entry point returns: the extractor yields a `Closing`, and the request scope
+    closes before the library's code runs."""
 
 
 class Emit(Enum):
@@ -113,7 +116,8 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How the request ended: the HTTP status code, None if it ended in an exception."""
+    """How the request ended: the HTTP status code, None if it ended in an exception. One that stands for a response (aiohttp
+    raises its redirects) has a code."""
 
     status_code: int | None = None
 
@@ -143,7 +147,7 @@ class Call:
 
 
 Flow: TypeAlias = Generator[Any, Outcome, "Facts | Closing | Skip | None"]
-"""What an extractor returns when called. It yields nothing, or, in a row of role REQUEST, an `Opening`."""
+"""What an extractor returns when called. It yields nothing, but in a row of role REQUEST an `Opening`, of RESPONSE a `Closing`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ def _start(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
 def _close(watch: Watch, scope: RequestScope, flow: Flow, outcome: Outcome) -> None:
     verdict = finish(flow, watch.site, outcome)
     code = verdict.status_code if isinstance(verdict, Closing) else None
-    watch.engine.close_scope(scope, code, outcome.error)
+    watch.engine.close_scope(scope, code, outcome.error if code is None else None)
 
 
 def _watch_send(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Send, tuple[Any, ...], dict[str, Any]]:

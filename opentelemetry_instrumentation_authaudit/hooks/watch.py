@@ -15,7 +15,8 @@ from typing import Any
 from ..guard import guard
 from .attempt import Attempt
 from .engine import Engine, current_attempt, current_scope
-from .hook import SKIP, Call, Closing, Facts, Flow, Hook, Opening, Outcome, Role, Skip
+from .hook import SKIP, Call, Closing, Facts, Flow, Hook, Outcome, Role, Skip
+from .relay import Relay
 
 __all__ = ("Run", "Watch", "finish", "settle", "start")
 
@@ -44,10 +45,13 @@ class Watch:
         """Start the extractor; None where there is nothing to watch. Raises `RecordingRefused` in strict mode only."""
         if not self.engine.active or (self.hook.role is Role.NOTE and current_attempt.get() is None):  # nobody to tell it
             return None
-        flow, _ = start(self.hook, self.site, self.call(args, kwargs))
+        flow, said = start(self.hook, self.site, self.call(args, kwargs))
         if flow is None:
             return None
         run = Run(self, flow)
+        if self.hook.role is Role.RESPONSE:
+            self.engine.respond(said)
+            return None
         if self.hook.establishes_session:
             self.engine.sink.admit(run.attempt.event)
         return run
@@ -128,16 +132,16 @@ def _note(verdict: Facts | Closing | Skip | None, hook: Hook) -> None:
         innermost.note(verdict, hook)
 
 
-def start(hook: Hook, site: str, call: Call) -> tuple[Flow | None, Opening | None]:
-    """Run an extractor up to its `yield`. No flow if it returned before that (nothing to watch) or failed."""
-    flow, opening = None, None
+def start(hook: Hook, site: str, call: Call) -> tuple[Flow | None, Any]:
+    """Run an extractor up to its `yield`, and what that says. No flow if it returned before that (nothing to watch) or failed."""
+    flow, said = None, None
     with guard(site) as caught:
         flow = hook.extract(call)
         try:
-            opening = next(flow)
+            said = next(flow)
         except StopIteration:
             flow = None
-    return (None, None) if caught.failed else (flow, opening)
+    return (None, None) if caught.failed else (flow, said)
 
 
 def finish(flow: Flow, site: str, outcome: Outcome) -> Facts | Closing | Skip | None:

@@ -48,14 +48,27 @@ class App:
         scope["seen"].append("response started")
         await send({"type": "http.response.body", "body": b""})
 
+class Redirect(Exception):
+    status_code = 302
+
 class Framework:
-    """A framework whose entry point returns the response."""
+    """A framework whose entry point returns the response, raises it, or writes it on the way."""
 
     def dispatch(self, path):
         fakelib.authenticate("ann", "ok")
         if path == "/crash":
             raise RuntimeError
+        if path == "/redirect":
+            raise Redirect
+        if path == "/stream":
+            self.seen = []
+            self.start(403)
+            self.start(200)
+            return 200
         return int(path.strip("/"))
+
+    def start(self, code):
+        self.seen.append(code)
 '''
 
 
@@ -63,7 +76,14 @@ def dispatch(call: Call) -> Flow:
     """A request row for `Framework`."""
     path = call.arg("path")
     outcome = yield Opening(lambda flow_id: from_wsgi({"PATH_INFO": path}, flow_id))
-    return Closing(outcome.result)
+    return Closing(getattr(outcome.error, "status_code", outcome.result))
+
+
+def response(call: Call) -> Flow:
+    """The row that sees its response start."""
+    assert call.instance.seen in ([], [403])  # before the library's own code
+    yield Closing(call.arg("code"))
+    return None
 
 
 @pytest.fixture
@@ -77,6 +97,7 @@ def web(fakelib: Any, bench: Bench) -> Iterator[ModuleType]:
         LOGIN,
         Hook(target="fakeweb:App.__call__", extract=asgi_application, role=Role.REQUEST),
         Hook(target="fakeweb:Framework.dispatch", extract=dispatch, role=Role.REQUEST),
+        Hook(target="fakeweb:Framework.start", extract=response, role=Role.RESPONSE),
     )
     assert fakelib
     yield module
@@ -164,6 +185,23 @@ def test_framework_that_crashes(web: ModuleType, bench: Bench) -> None:
     with pytest.raises(RuntimeError):
         web.Framework().dispatch("/crash")
     assert [event.status.value for event in bench.events] == ["unknown"]
+
+
+def test_exception_that_stands_for_a_response(web: ModuleType, bench: Bench) -> None:
+    """A redirect that is raised: the request did not break off."""
+    with pytest.raises(web.Redirect):
+        web.Framework().dispatch("/redirect")
+    assert [event.status.value for event in bench.events] == ["success"]
+
+
+def test_response_that_starts_inside_the_entry_point(web: ModuleType, bench: Bench) -> None:
+    """Its first status code counts, and the request is told then; without a request nothing happens."""
+    framework = web.Framework()
+    assert framework.dispatch("/stream") == 200
+    assert (framework.seen, [event.status.value for event in bench.events]) == ([403, 200], ["failure"])
+    framework.seen.clear()
+    framework.start(500)
+    assert framework.seen == [500]
 
 
 HEADERS = st.lists(st.tuples(st.sampled_from([b"host", b"forwarded", b"X-Forwarded-For", b"user-agent"]), st.binary(max_size=40)))
