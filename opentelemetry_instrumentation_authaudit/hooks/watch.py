@@ -16,7 +16,6 @@ from ..guard import guard
 from .attempt import Attempt
 from .engine import Engine, current_attempt, current_scope
 from .hook import SKIP, Call, Closing, Facts, Flow, Hook, Outcome, Role, Skip
-from .relay import Relay
 
 __all__ = ("Run", "Watch", "finish", "settle", "start")
 
