@@ -35,7 +35,7 @@ _SAID: Final = (
     "identity",
     "identity_known",
 )
-_SAID_TOO: Final = ("actor", "tenant", "resource", "token_id", "session_key")
+_SAID_TOO: Final = ("actor", "tenant", "resource", "token_id", "session_key", "via")
 _LEARNT: Final = ("provider", "subject", "identity", "identity_known", "actor", "tenant", "resource", "token_id", "session_key")
 _CANCELLED: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
@@ -66,6 +66,7 @@ class Attempt:
     resource: str | None = None
     token_id: str | None = None
     session_key: str | None = None
+    via: str | None = None
     params: dict[str, Param] = field(default_factory=dict)
     inside: list[Attempt] = field(default_factory=list)
     attempts: int = 1

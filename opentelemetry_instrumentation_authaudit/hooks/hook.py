@@ -101,6 +101,8 @@ class Facts:
     session_key: str | None = None
     claims: Mapping[str, Any] | None = None
     """Verified claims of a token: option `tenant_claim` names the one that holds the tenant. Nothing else is taken from them."""
+    via: str | None = None
+    """In a row that may be a `relay`: the identity under which the connection looked this one up."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Values by names that the row declares in `Hook.params`; None values are left out, undeclared names are a fault."""
 
@@ -166,6 +168,11 @@ class Hook:
     """Names of exception classes that mean a failure, and why. Any other exception leaves the outcome unknown."""
     defer: bool = False
     """A success waits for a sign-in of the same subject, or for the end of the request."""
+    foreign: bool = False
+    """The subject is a name in somebody else's directory (an LDAP DN, a SAML NameID): whom the application takes it for says
+    nothing against it."""
+    relay: bool = False
+    """A success is no event if the credentials of another identity are checked after it: a service account looked that one up."""
     overrides: bool = False
     """Watch overriding methods of subclasses too, present and future."""
     nest: bool = True

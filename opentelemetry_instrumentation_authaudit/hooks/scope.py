@@ -14,9 +14,10 @@ from typing import Final
 
 from ..guard import guard
 from ..model.catalog import Family
-from ..model.event import Reason, Request, Status
+from ..model.event import Reason, Request, Status, Strategy
 from .attempt import Attempt
 from .hook import Role
+from .relay import Relay, stands_for
 
 __all__ = ("RequestScope",)
 
@@ -38,13 +39,14 @@ _BY_STATUS_CODE: Final = {
 class RequestScope:
     """The attempts of one request. Methods return the attempts to tell now; a closed scope takes nothing any more."""
 
-    __slots__ = ("_flow_id", "_inner", "_lock", "_read", "closed", "done", "evidence", "hints", "parked")
+    __slots__ = ("_flow_id", "_inner", "_lock", "_read", "_relay", "closed", "done", "evidence", "hints", "parked")
 
     def __init__(self, read: Callable[[str], Request]) -> None:
         self._read = read
         self._inner: Callable[[str], Request] | None = None
         self._flow_id = ""
         self._lock = Lock()
+        self._relay = Relay()
         self.parked: list[Attempt] = []
         self.evidence: list[Attempt] = []
         self.done: list[Attempt] = []
@@ -73,7 +75,7 @@ class RequestScope:
             if attempt.hook.role is Role.EVIDENCE:
                 self.evidence.append(attempt)
                 return ()
-            if self._told(attempt):
+            if self._told(attempt) or self._relay.takes(attempt, self.parked):
                 return ()
             if attempt.hook.defer and attempt.status is Status.SUCCESS:
                 self.parked.append(attempt)
@@ -95,7 +97,7 @@ class RequestScope:
                 return []
             self.closed = True
             before = len(self.done)
-            for attempt in self.parked:
+            for attempt in filter(self._may_be_told, self.parked):
                 self._judge(attempt, status_code, error)
                 _name(attempt)
                 self.done.append(attempt)
@@ -110,7 +112,7 @@ class RequestScope:
         if attempt.status is not Status.SUCCESS or attempt.subject is None:
             return False
         for earlier in reversed(self.done):
-            if earlier.status is not Status.SUCCESS or earlier.subject != attempt.subject:
+            if earlier.status is not Status.SUCCESS or not _one_person(earlier, attempt):
                 continue
             if earlier.same_as(attempt):
                 return True
@@ -120,12 +122,11 @@ class RequestScope:
 
     def _gather(self, attempt: Attempt) -> None:
         """Absorb the siblings that were steps of this attempt."""
-        if attempt.family is Family.SIGN_IN:
-            for step in [p for p in self.parked if _same_subject(p, attempt)]:
-                self.parked.remove(step)
-                attempt.absorb(step)
-            if attempt.strategy.carrier and attempt.status is Status.SUCCESS:
-                self._adopt_strategy(attempt)
+        for step in [p for p in self.parked if _closes(attempt, p) and _same_subject(p, attempt)]:
+            self.parked.remove(step)
+            attempt.absorb(step)
+        if attempt.family is Family.SIGN_IN and attempt.strategy.carrier and attempt.status is Status.SUCCESS:
+            self._adopt_strategy(attempt)
         if attempt.family in _TAKES_EVIDENCE:
             mine = self._take_evidence(attempt)
             failures = sum(e.status is Status.FAILURE for e in mine)
@@ -149,6 +150,11 @@ class RequestScope:
             same = proof.family is Family.REQUEST_AUTH and proof.subject == attempt.subject
             if same and proof.status is Status.SUCCESS and not proof.strategy.carrier:
                 attempt.strategy = proof.strategy
+
+    def _may_be_told(self, step: Attempt) -> bool:
+        """A service account that found nobody is not the person who typed a name."""
+        typed = next((hint.identity for hint in self.hints if hint.identity), None)
+        return not step.hook.relay or typed is None or stands_for(step, typed)
 
     @staticmethod
     def _judge(attempt: Attempt, status_code: int | None, error: BaseException | None) -> None:
@@ -233,8 +239,21 @@ def _name(attempt: Attempt) -> None:
         attempt.event = "auth.sign_in"
 
 
+def _closes(attempt: Attempt, step: Attempt) -> bool:
+    """Whether *step* may have been one of *attempt*."""
+    return step.family is attempt.family or (attempt.family is Family.SIGN_IN and step.family is not Family.SIGN_OUT)
+
+
+def _one_person(one: Attempt, other: Attempt) -> bool:
+    """Whether both may speak of one person: a directory has names of its own for the application's users."""
+    return one.hook.foreign is not other.hook.foreign or one.subject == other.subject
+
+
 def _same_subject(step: Attempt, attempt: Attempt) -> bool:
-    """A success may close a step of nobody in particular; a failure only takes a step that certainly was its own."""
+    """A success may close a step of nobody in particular; a failure only takes a step that certainly was its own: a session that is
+    refused was asked for with what had been checked elsewhere."""
+    if step.hook.foreign is not attempt.hook.foreign:
+        return attempt.status is Status.SUCCESS or attempt.strategy is Strategy.SESSION
     if attempt.status is Status.SUCCESS:
         return step.subject is None or attempt.subject is None or step.subject == attempt.subject
     return step.subject is not None and step.subject == attempt.subject

@@ -13,9 +13,11 @@ from types import FunctionType
 from typing import Any
 
 from ..guard import guard
+from ..model.event import Status
 from .attempt import Attempt
 from .engine import Engine, current_attempt, current_scope
 from .hook import SKIP, Call, Closing, Facts, Flow, Hook, Outcome, Role, Skip
+from .relay import Relay
 
 __all__ = ("Run", "Watch", "finish", "settle", "start")
 
@@ -47,10 +49,10 @@ class Watch:
         flow, said = start(self.hook, self.site, self.call(args, kwargs))
         if flow is None:
             return None
-        run = Run(self, flow)
         if self.hook.role is Role.RESPONSE:
             self.engine.respond(said)
             return None
+        run = Run(self, flow)
         if self.hook.establishes_session:
             self.engine.sink.admit(run.attempt.event)
         return run
@@ -107,13 +109,23 @@ def settle(attempt: Attempt, verdict: Facts | Closing | Skip | None, outcome: Ou
     """Learn from inside first (the deepest reason, the mechanism), then hear the row's own word, which wins."""
     if attempt.hook.role is not Role.HINT:
         attempt.end(outcome)
-    for inner in attempt.inside:
+    for inner in _steps(attempt, failed=isinstance(verdict, Facts) and verdict.status is Status.FAILURE):
         attempt.absorb(inner)
     if isinstance(verdict, Facts):
         attempt.say(verdict)
         if verdict.claims is not None and tenant_claim is not None and attempt.tenant is None:
             tenant = verdict.claims.get(tenant_claim)
             attempt.tenant = str(tenant) if isinstance(tenant, (str, int)) else None
+
+
+def _steps(attempt: Attempt, *, failed: bool) -> list[Attempt]:
+    """What *attempt* learns from: not from a service account, nor, where it failed, from the success of who may be one."""
+    relay, steps = Relay(), list[Attempt]()
+    for inner in attempt.inside:
+        if not relay.takes(inner, steps):
+            steps.append(inner)
+    failed = failed or attempt.status is not Status.SUCCESS
+    return [step for step in steps if not (failed and step.hook.relay and step.status is Status.SUCCESS)]
 
 
 def _send(engine: Engine, attempt: Attempt) -> None:
