@@ -222,8 +222,10 @@ class RequestScope:
                 continue
             last = (good or kind)[-1]
             last.inferred, last.attempts = True, len(kind) - len(good) + bool(good)
-            for hint in self.hints:
-                last.identity = last.identity or hint.identity
+            typed = next((hint for hint in self.hints if hint.identity is not None), None)
+            if last.identity is None and typed is not None:
+                last.identity = typed.identity
+                last.params |= typed.params
             yield last
 
     def _seen(self, families: frozenset[Family] | set[Family]) -> bool:

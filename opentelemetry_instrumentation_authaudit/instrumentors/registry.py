@@ -73,4 +73,6 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("pwdlib", "pwdlib", ("pwdlib",), ">=0.2"),
     Library("werkzeug", "werkzeug", ("Werkzeug",), ">=2.3"),
     Library("pyotp", "pyotp", ("pyotp",), ">=2.6"),
+    Library("ldap3", "ldap3", ("ldap3",), ">=2.9"),
+    Library("quart", "quart", ("Quart",), ">=0.19"),
 )

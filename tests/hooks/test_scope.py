@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -281,6 +282,17 @@ def test_hint_is_silent_where_something_better_was_seen(fakelib: ModuleType, ben
         fakelib.kept("ann")
         fakelib.authenticate("ann", "no")
     assert [e.inferred for e in bench.events] == [False]
+
+
+def test_hint_without_an_event_names_who_a_lone_check_was_for(fakelib: ModuleType, bench: Bench) -> None:
+    """Somebody parsed a form: it is no sign-in, but the name in it goes with the password that was checked, sensitive as ever."""
+    bench.install(replace(row("kept", _names, role=Role.HINT), event=None), CHECK)
+    for given in ("no", "ok"):
+        with bench.request(200):
+            fakelib.check(given)
+            fakelib.kept("ann")
+    (event,) = bench.events
+    assert (event.event, event.identity, event.params) == ("auth.authenticate", "ann", {"username": Param("ann", sensitive=True)})
 
 
 @pytest.mark.parametrize(("code", "status"), [(200, "success"), (422, "failure"), (500, "unknown"), (None, "unknown")])
