@@ -23,6 +23,9 @@ ABSORBED: Final[Mapping[Family, frozenset[Family]]] = {
 }
 """Which families an outer attempt takes in besides its own. Different families otherwise stay separate events."""
 
+_SEVERAL: Final = frozenset({Family.MFA_MANAGE, Family.API_KEY, Family.LINK})
+"""An account has several of what these families speak of."""
+
 _SAID: Final = (
     "event",
     "action",
@@ -105,6 +108,12 @@ class Attempt:
         return (
             family is other.family and family is not Family.CUSTOM and (family is not Family.ACCOUNT or self.event == other.event)
         )
+
+    def repeats(self, earlier: Attempt) -> bool:
+        """Whether *earlier*, of the same subject, was the same thing: one of several factors is not another of them."""
+        if self.family in _SEVERAL:
+            return self.event == earlier.event and self.params == earlier.params
+        return self.same_as(earlier)
 
     def absorb(self, other: Attempt) -> None:
         """Keep our own action and outcome; learn from *other* what we lack."""

@@ -128,7 +128,7 @@ class Engine:
             status = attempt.status or Status.UNKNOWN
             if not self.sink.wants(attempt.event, status):
                 continue
-            record_id = self.sink(event_of(attempt, scope.request if scope is not None else _no_request))
+            record_id = self.sink(event_of(attempt, scope))
         return record_id
 
 
@@ -151,13 +151,10 @@ def active_engine() -> Engine | None:
     return _standing[-1] if _standing else None
 
 
-def _no_request() -> None:
-    return None
-
-
-def event_of(attempt: Attempt, request: Callable[[], Request | None]) -> AuditEvent:
+def event_of(attempt: Attempt, scope: RequestScope | None) -> AuditEvent:
     """The attempt as an event, with what surrounds it."""
     around = ambient.get()
+    actor = attempt.actor or (None if scope is None else scope.actor_beside(attempt.subject))
     failed = attempt.status is not Status.SUCCESS
     return AuditEvent(
         event=attempt.event,
@@ -173,14 +170,14 @@ def event_of(attempt: Attempt, request: Callable[[], Request | None]) -> AuditEv
         subject=attempt.subject,
         identity=attempt.identity,
         identity_known=True if attempt.subject is not None else attempt.identity_known,
-        actor=attempt.actor or around.actor,
+        actor=actor or around.actor,
         tenant=attempt.tenant or around.tenant,
         resource=attempt.resource,
         token_id=attempt.token_id,
         session_key=attempt.session_key,
         attempts=attempt.attempts,
         params=attempt.params,
-        request=request(),
+        request=None if scope is None else scope.request(),
         trace_id=attempt.trace_id,
         span_id=attempt.span_id,
     )

@@ -14,8 +14,8 @@ from typing import Final
 
 from ..guard import guard
 from ..model.catalog import Family
-from ..model.event import Reason, Request, Status, Strategy
-from .attempt import Attempt
+from ..model.event import Actor, Reason, Request, Status, Strategy
+from .attempt import ABSORBED, Attempt
 from .hook import Role
 from .relay import Relay, stands_for
 
@@ -90,6 +90,11 @@ class RequestScope:
         with self._lock:
             self.hints.append(attempt)
 
+    def actor_beside(self, subject: str | None) -> Actor | None:
+        """Who acts in this request, where a hint says so and it is not *subject*: somebody who impersonates the user."""
+        actor = next((hint.actor for hint in self.hints if hint.actor is not None), None)
+        return None if actor is None or actor.id == subject else actor
+
     def close(self, status_code: int | None, error: BaseException | None) -> list[Attempt]:
         """The response is known: tell what was parked, then what can only be concluded. Closing again tells nothing."""
         with self._lock:
@@ -114,7 +119,7 @@ class RequestScope:
         for earlier in reversed(self.done):
             if earlier.status is not Status.SUCCESS or not _one_person(earlier, attempt):
                 continue
-            if earlier.same_as(attempt):
+            if attempt.repeats(earlier):
                 return True
             if earlier.family is _OPPOSITE.get(attempt.family):
                 return False
@@ -242,8 +247,8 @@ def _name(attempt: Attempt) -> None:
 
 
 def _closes(attempt: Attempt, step: Attempt) -> bool:
-    """Whether *step* may have been one of *attempt*."""
-    return step.family is attempt.family or (attempt.family is Family.SIGN_IN and step.family is not Family.SIGN_OUT)
+    """Whether *step* may have been one of *attempt*: what a sign-in takes in beside it, it also takes in from inside."""
+    return step.family is attempt.family or (attempt.family is Family.SIGN_IN and step.family in ABSORBED[Family.SIGN_IN])
 
 
 def _one_person(one: Attempt, other: Attempt) -> bool:

@@ -161,6 +161,34 @@ def test_same_success_told_twice_is_one(fakelib: ModuleType, bench: Bench) -> No
     assert [e[3] for e in bench.events.told()] == ["ann", "bob"]
 
 
+def test_two_factors_are_two(fakelib: ModuleType, bench: Bench) -> None:
+    """Somebody removes two factors and adds one: the same account, but not the same thing; only what is told twice is one."""
+    bench.install(
+        row("login", _factor, event="mfa.remove", params={"device": False}),
+        row("logout", _factor, event="mfa.enroll", params={"device": False}),
+    )
+    with bench.request():
+        for device in ("phone", "phone", "key"):
+            fakelib.login(device)
+        fakelib.logout("key")
+    told = [(e.event, e.params["device"].value) for e in bench.events]
+    assert told == [("mfa.remove", "phone"), ("mfa.remove", "key"), ("mfa.enroll", "key")]
+
+
+def _factor(call: Call) -> Flow:
+    yield
+    return Facts(subject="ann", params={"device": call.arg("user")})
+
+
+def test_sign_in_is_no_further_step_of_what_is_no_sign_in(fakelib: ModuleType, bench: Bench) -> None:
+    """Who must add a factor before the sign-in ends has done both."""
+    bench.install(row("authenticate", subject, event="mfa.enroll", defer=True), LOGIN)
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    assert [e.event for e in bench.events] == ["auth.sign_in", "mfa.enroll"]
+
+
 def test_sign_in_after_sign_out_in_one_request_is_told_again(fakelib: ModuleType, bench: Bench) -> None:
     """In, out and in again are three facts."""
     bench.install(LOGIN, LOGOUT)
@@ -507,6 +535,25 @@ def test_surroundings_reach_every_record_inside(fakelib: ModuleType, bench: Benc
         fakelib.login("ann")
     fakelib.login("bob")
     assert [(e.tenant, e.actor and e.actor.id) for e in bench.events] == [("acme-eu", "root"), (None, None)]
+
+
+def test_hint_says_who_acts_in_the_place_of_the_user(fakelib: ModuleType, bench: Bench) -> None:
+    """Somebody impersonates the user: every record of the request has the actor, but those about the actor, and those that name
+    another."""
+    bench.install(row("kept", _acts, event=None, role=Role.HINT), row("login", _acts), LOGOUT)
+    with bench.request(), surroundings(actor=Actor("the application's word")):
+        fakelib.kept("root")
+        fakelib.logout("ann")
+        fakelib.logout("root")
+        fakelib.login("eve")
+    fakelib.logout("ann")
+    actors = [e.actor and e.actor.id for e in bench.events]
+    assert actors == ["root", "the application's word", "eve", None]
+
+
+def _acts(call: Call) -> Flow:
+    yield
+    return Facts(actor=Actor(call.arg("user")))
 
 
 def test_tenant_is_read_from_the_claim_that_the_option_names(fakelib: ModuleType, bench: Bench) -> None:
