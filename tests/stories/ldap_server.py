@@ -87,7 +87,7 @@ def serve(folder: Path, people: dict[str, str], *, unauthenticated: bool = False
     (folder / "data").mkdir(parents=True)
     config, entries = folder / "slapd.conf", folder / "entries.ldif"
     schemas = "\n".join(f"include /etc/ldap/schema/{name}.schema" for name in _SCHEMAS)
-    allow = "allow bind_anon_cred" if unauthenticated else ""
+    allow = "allow bind_anon_dn" if unauthenticated else ""
     words = {"folder": folder, "base": BASE, "admin": ADMIN, "admin_password": ADMIN_PASSWORD, "schemas": schemas, "allow": allow}
     config.write_text(_CONFIG.format(**words))
     top = f"dn: {BASE}\nobjectClass: domain\ndc: example\n"
