@@ -73,6 +73,12 @@ def oldest() -> dict[str, str]:
     return pins | {library.distributions[-1]: lower_bound(library.versions) for library in LIBRARIES}
 
 
+def native() -> set[str]:
+    """Distributions of the extra of that name: compiled where they are installed, and left out where that cannot be done."""
+    ours = [Requirement(line) for line in metadata.requires(US) or ()]
+    return {r.name for r in ours if r.marker is not None and r.marker.evaluate({"extra": "native"})}
+
+
 def install(cell: Cell) -> None:
     """Make the environment of *cell* anew."""
     subprocess.run([cell.python, "-m", "venv", "--clear", cell.bin.parent], check=True)
@@ -80,12 +86,14 @@ def install(cell: Cell) -> None:
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
     if cell.libraries == "newest":
         subprocess.run([*pip, "--editable", f"{ROOT}[test]"], check=True)
+        subprocess.run([*pip, "--editable", f"{ROOT}[native]"], check=False)
         return
     pins = oldest()
-    together = [f"{name}=={version}" for name, version in pins.items() if name not in PINS_OTHERS]
+    together = [f"{name}=={version}" for name, version in pins.items() if name not in {*PINS_OTHERS, *native()}]
     subprocess.run([*pip, *together, "--requirement", ROOT / "scripts" / "oldest.txt", "--editable", ROOT], check=True)
     apart = [f"{name}=={pins[name]}" if name in pins else name for name in PINS_OTHERS]
     subprocess.run([*pip, "--no-deps", *apart], check=True)
+    subprocess.run([*pip, *(f"{name}=={pins[name]}" for name in native())], check=False)
 
 
 def versions(cell: Cell) -> str:

@@ -16,3 +16,8 @@ echo "Setting up $venv with $("$python" --version) ..." >&2
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+
+# What has no wheels needs a compiler and headers; without it its stories are skipped.
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[native]' 2>/dev/null; then
+    echo "python-ldap could not be compiled, so its stories are skipped. On Debian: apt-get install gcc python3-dev libldap2-dev libsasl2-dev" >&2
+fi
