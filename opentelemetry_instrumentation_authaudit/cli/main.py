@@ -21,6 +21,8 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "query": "who signed in, from where, how, and who failed to",
     "tail": "the newest records, and those to come (-f)",
+    "verify": "is the evidence whole? what was changed, removed or added",
+    "digest": "write down which streams there are, for verify --registry",
     "doctor": "is everything watched, written and delivered here?",
     "init": "write an env file with the options",
     "schema": "events, actions, strategies, reasons, attributes",
@@ -33,6 +35,7 @@ examples:
   authaudit query --subject auth.user:42            everything that one account did
   authaudit query --action 'sign_in_with_*' --ip 203.0.113.0/24 --format json
   authaudit tail -f                                 watch
+  authaudit verify --key first.key                  is the evidence whole?
   authaudit doctor                                  check this environment
 
 Each command has its own --help. Exit codes: 0 fine, 1 the answer is bad, 2 used wrongly, 3 could not finish.

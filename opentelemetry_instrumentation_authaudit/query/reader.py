@@ -1,7 +1,8 @@
 """One reader for our journals and for the files that a collector writes.
 
-Lines are OTLP/JSON documents with one record or many. A torn line costs what is torn; a good document behind it on the same line (a
-collector after a full disk writes such) is still found. What cannot be read is counted, never passed over in silence.
+Lines are OTLP/JSON documents with one record or many, or what `authaudit query --format json` printed. A torn line costs what is
+torn; a good document behind it on the same line (a collector after a full disk writes such) is still found. What cannot be read is
+counted, never passed over in silence.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from ..journal.names import JournalFile
 from ..model import names
 
-__all__ = ("Record", "Unreadable", "files_in", "read")
+__all__ = ("Record", "Unreadable", "every_record", "files_in", "read")
 
 _Key: TypeAlias = tuple[int, str, int]
 
@@ -111,6 +112,24 @@ def read(
             yield record
 
 
+def every_record(
+    files: Iterable[Path], unreadable: Unreadable, progress: Callable[[int], None] = lambda _bytes: None
+) -> Iterator[tuple[Record, Path]]:
+    """Every copy of every audit record of *files*, as they stand there; `Record.file` is the file's name and the line.
+
+    *progress* is told how many bytes were read since it was told last.
+    """
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    for record in parse(line, unreadable, f"{path.name}:{number}"):
+                        yield record, path
+                    progress(len(line))
+        except OSError as error:
+            unreadable.files[str(path)] = error.strerror or type(error).__name__
+
+
 def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
     """The records of all streams in order. A stream is opened when its time has come: of months, few live at once."""
     waiting = sorted((min(map(_first_moment, parts)), number, parts) for number, parts in enumerate(streams))
@@ -180,6 +199,12 @@ def _whole(line: bytes) -> bool:
 def parse(line: bytes, unreadable: Unreadable, file: str = "") -> Iterator[Record]:
     """The audit records of one line. Records of others, in whatever shape, are passed over."""
     for document in _documents(line, unreadable):
+        if names.RECORD_ID in document:
+            try:
+                yield _printed(document, file)
+            except (TypeError, ValueError):
+                unreadable.lines += 1
+            continue
         for resource_logs in _objects(document.get("resourceLogs")):
             service = ""
             if isinstance(resource := resource_logs.get("resource"), dict):
@@ -209,6 +234,27 @@ def _record(found: dict[str, Any], attributes: dict[str, str], service: str, fil
         severity=int(found.get("severityNumber") or 0) or None,
         trace_id=str(found.get("traceId") or ""),
         span_id=str(found.get("spanId") or ""),
+        file=file,
+    )
+
+
+_PRINTED: Final = frozenset({"logged_at", "event", "service", "severity", "trace_id", "span_id"})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _printed(found: dict[str, Any], file: str) -> Record:
+    """The record that `Record.flat` made this object of. TypeError or ValueError where a number or the time is none."""
+    at = datetime.fromisoformat(str(found.get("logged_at")).replace("Z", "+00:00"))
+    attributes = {name: value for name, value in found.items() if name not in _PRINTED and isinstance(value, str)}
+    return Record(
+        event=str(found.get("event") or ""),
+        time=(at - _EPOCH) // timedelta(microseconds=1) * 1000,
+        attributes=attributes,
+        number=int(attributes.get(names.SEQUENCE_NUMBER) or 0),
+        service=str(found.get("service") or ""),
+        severity=int(found.get("severity") or 0) or None,
+        trace_id=str(found.get("trace_id") or ""),
+        span_id=str(found.get("span_id") or ""),
         file=file,
     )
 

@@ -1,0 +1,136 @@
+"""What a verifier looks at: records as links of a chain, and what it may find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from ..journal.canonical import CanonicalRecord, digest, encode
+from ..model import names
+from .reader import Record
+
+__all__ = ("SHA256_BYTES", "UNKNOWN", "Finding", "Kind", "Link", "Seal", "link_of")
+
+SHA256_BYTES: Final = 32
+UNKNOWN: Final = bytes(SHA256_BYTES)
+"""The digest of what has no canonical form."""
+_CHECKPOINTS: Final = frozenset({"audit.checkpoint", "audit.stop"})
+
+
+class Kind(Enum):
+    """What was found. Faults speak of tampering or loss; notes say what cannot be known from what is here."""
+
+    MODIFIED = "modified"
+    """A record's content is not what the next record names."""
+    DELETED = "deleted"
+    """Numbers are missing between two records."""
+    INSERTED = "inserted"
+    """A record that has no place in the chain, or another one with the same number."""
+    REORDERED = "reordered"
+    """Records of a journal file do not stand in the order in which they were written."""
+    TRUNCATED = "truncated"
+    """A stream is known to have been longer than it is here."""
+    FORGED = "forged"
+    """A signature does not fit: the chain was made anew without the key, or the checkpoint was changed."""
+    MISSING = "missing"
+    """A whole stream that is known to have been is not here."""
+    OPEN = "open"
+    """A stream without an end: its process lives, was killed, or its end was cut off."""
+    EXPIRED = "expired"
+    """A stream's beginning is older than everything that is kept here."""
+    UNSIGNED = "unsigned"
+    """Records that no checked signature covers."""
+    LOST = "lost"
+    """The process itself says that it could not keep records."""
+
+    @property
+    def fault(self) -> bool:
+        """Whether it makes the answer bad."""
+        return self not in {Kind.OPEN, Kind.EXPIRED, Kind.UNSIGNED, Kind.LOST}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be, or that cannot be known."""
+
+    kind: Kind
+    stream: str
+    says: str
+    number: int = 0
+    id: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a checkpoint claims."""
+
+    dropped: int
+    value: str
+    """`audit.integrity.value`, empty where it is not signed."""
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A record as the chain sees it."""
+
+    stream: str
+    number: int
+    previous_hash: str
+    digest: bytes
+    """SHA-256 of its canonical bytes."""
+    id: str
+    event: str
+    time: int
+    file: str
+    """Where it stands: file and line."""
+    seal: Seal | None = None
+    end: int = 0
+    """What `audit.stop` says is the number of the last record."""
+    lost: int = 0
+    """How many records `audit.records_lost` tells of."""
+
+
+def link_of(record: Record, place: str) -> Link:
+    """The link that *record* is; its canonical bytes are made again from its values."""
+    attributes: dict[str, str | int] = dict(record.attributes)
+    attributes[names.SEQUENCE_NUMBER] = record.number
+    try:
+        again = CanonicalRecord(
+            event=record.event,
+            time=record.time,
+            attributes=attributes,
+            severity=record.severity,
+            trace_id=int(record.trace_id or "0", 16),
+            span_id=int(record.span_id or "0", 16),
+        )
+        hashed = bytes.fromhex(digest(encode(again)))
+    except ValueError:  # ids that are no hexadecimal numbers, lone surrogates: nothing of ours
+        hashed = UNKNOWN
+    found = record.attributes
+    return Link(
+        stream=found.get(names.STREAM_ID, ""),
+        number=record.number,
+        previous_hash=found.get(names.PREVIOUS_HASH, ""),
+        digest=hashed,
+        id=record.id,
+        event=record.event,
+        time=record.time,
+        file=place,
+        seal=_seal(found) if record.event in _CHECKPOINTS else None,
+        end=_number(found.get(names.SEQUENCE_END)) if record.event == "audit.stop" else 0,
+        lost=_number(found.get(names.RECORDS_LOST)) if record.event == "audit.records_lost" else 0,
+    )
+
+
+def _seal(found: Mapping[str, str]) -> Seal:
+    return Seal(
+        _number(found.get(names.CHECKPOINT_DROPPED)), found.get(names.INTEGRITY_VALUE, ""), found.get(names.INTEGRITY_KEY_ID, "")
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= len("9" * 18) else 0
