@@ -73,6 +73,8 @@ def _form_cleaned(call: Call) -> Flow:
         return SKIP  # a field was empty: nothing was tried
     facts: dict[str, Any] = {"identity": django.text(django.cleaned(form, "username")), **_who(user)}
     code = django.text(getattr(outcome.error, "code", None))
+    if user is not None and code in django.ASKS:
+        return Facts(status=Status.SUCCESS, **facts)
     if user is not None and outcome.error is not None:
         facts["fallback"] = Reason.INACTIVE_ACCOUNT if code == "inactive" else Reason.REJECTED_AFTER_VERIFICATION
     elif code == "invalid_login":

@@ -14,6 +14,7 @@ from ..hooks import Actor, Reason, Request, Strategy
 from ..hooks.request import from_wsgi
 
 __all__ = (
+    "ASKS",
     "actor",
     "again",
     "backend_strategy",
@@ -55,6 +56,8 @@ _BY_CODE: Final = {
     "password_entirely_numeric": Reason.WEAK_PASSWORD,
 }
 """Code of a form's error -> reason, the weightiest first."""
+ASKS: Final = frozenset({"token_required", "device_required", "challenge_message", "challenge_exception", "not_interactive"})
+"""Codes by which a sign-in form asks for a second factor: the password was right, and nothing has failed (django-otp)."""
 
 current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
 """The request being answered, which knows who is signed in."""

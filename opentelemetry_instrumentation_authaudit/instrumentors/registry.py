@@ -76,6 +76,6 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("ldap3", "ldap3", ("ldap3",), ">=2.9"),
     Library("python_ldap", "ldap", ("python-ldap",), ">=3.4"),
     Library("quart", "quart", ("Quart",), ">=0.19"),
-    Library("litestar", "litestar", ("litestar",), ">=2.8"),
+    Library("litestar", "litestar", ("litestar",), ">=2.13"),
     Library("django_otp", "django_otp", ("django-otp",), ">=1.2"),
 )

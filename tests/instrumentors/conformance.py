@@ -49,6 +49,7 @@ class Silent:
 
 DJANGO: dict[str, tuple[str, ...]] = {
     "django": (),
+    "django_otp": ("django_otp", *(f"django_otp.plugins.otp_{name}" for name in ("static", "totp", "hotp", "email"))),
 }
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
