@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from ..hooks import SKIP, Call, Facts, Flow, Hook, Opening, Reason, Request, Role, Strategy
+from ..hooks import SKIP, Call, Facts, Flow, Hook, Opening, Reason, Request, Role
 from ..hooks.request import from_asgi
+from .credentials import carried
 
 __all__ = ("BLIND", "HOOKS")
 
-_SCHEMES: Final = {"basic": Strategy.BASIC, "bearer": Strategy.TOKEN, "digest": Strategy.DIGEST, "negotiate": Strategy.KERBEROS}
 _FULL: Final = 2
 """`starlette.routing.Match.FULL`; PARTIAL, below it, is the right path with the wrong method."""
 
@@ -65,25 +63,13 @@ def _template_of(route: Any, scope: dict[str, Any]) -> str | None:
 
 
 def _authenticate(call: Call) -> Flow:
-    header = call.args[0].headers.get("authorization") if call.args else None
-    scheme, _, credentials = header.partition(" ") if isinstance(header, str) else ("", "", "")
-    strategy = _SCHEMES.get(scheme.lower(), Strategy.CUSTOM)
-    identity = _typed(credentials) if strategy is Strategy.BASIC else None
+    facts = carried(call.args[0].headers.get("authorization") if call.args else None)
     outcome = yield
     if outcome.error is not None:
-        return Facts(strategy=strategy, identity=identity)
+        return Facts(**facts)
     if outcome.result is None or not outcome.result[1].is_authenticated:
         return SKIP  # anonymous
-    return Facts(strategy=strategy, identity=identity, subject=_subject(outcome.result[1]))
-
-
-def _typed(credentials: str) -> str | None:
-    """The user name in Basic credentials (RFC 7617)."""
-    try:
-        name, colon, _ = b64decode(credentials).decode("utf-8", "replace").partition(":")
-    except binascii.Error:
-        return None
-    return name if colon else None
+    return Facts(subject=_subject(outcome.result[1]), **facts)
 
 
 def _subject(user: Any) -> str | None:
