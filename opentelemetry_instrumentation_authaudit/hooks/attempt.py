@@ -23,8 +23,10 @@ ABSORBED: Final[Mapping[Family, frozenset[Family]]] = {
 }
 """Which families an outer attempt takes in besides its own. Different families otherwise stay separate events."""
 
-_SEVERAL: Final = frozenset({Family.MFA_MANAGE, Family.API_KEY, Family.LINK})
-"""An account has several of what these families speak of."""
+_SEVERAL: Final = frozenset({Family.MFA_MANAGE, Family.API_KEY, Family.LINK, Family.ACCOUNT, Family.SESSION})
+"""An account has several of what these families speak of: factors, keys, addresses, sessions."""
+_TELLING: Final = ("event", "action", "token_id", "session_key", "params")
+"""What tells one of several from another."""
 
 _SAID: Final = (
     "event",
@@ -112,7 +114,7 @@ class Attempt:
     def repeats(self, earlier: Attempt) -> bool:
         """Whether *earlier*, of the same subject, was the same thing: one of several factors is not another of them."""
         if self.family in _SEVERAL:
-            return self.event == earlier.event and self.params == earlier.params
+            return all(getattr(self, name) == getattr(earlier, name) for name in _TELLING)
         return self.same_as(earlier)
 
     def absorb(self, other: Attempt) -> None:

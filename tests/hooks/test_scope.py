@@ -175,6 +175,32 @@ def test_two_factors_are_two(fakelib: ModuleType, bench: Bench) -> None:
     assert told == [("mfa.remove", "phone"), ("mfa.remove", "key"), ("mfa.enroll", "key")]
 
 
+def test_several_sessions_and_addresses(fakelib: ModuleType, bench: Bench) -> None:
+    """Somebody ends two sessions, and adds an address that becomes the first one: four things, however often they are told."""
+    bench.install(
+        row("login", _session, event="session.revoke"),
+        row("logout", _address, event="account.identity.change", params={"email": True}),
+    )
+    with bench.request():
+        for name in ("phone", "phone", "desk"):
+            fakelib.login(name)
+        for action in ("add_email", "add_email", "change_email"):
+            fakelib.logout(action)
+    told = [(e.event, e.action or e.session_key) for e in bench.events]
+    changes = [("account.identity.change", "add_email"), ("account.identity.change", "change_email")]
+    assert told == [("session.revoke", "phone"), ("session.revoke", "desk"), *changes]
+
+
+def _session(call: Call) -> Flow:
+    yield
+    return Facts(subject="ann", session_key=call.arg("user"))
+
+
+def _address(call: Call) -> Flow:
+    yield
+    return Facts(subject="ann", action=call.arg("user"), identity="ann@example.org", identity_field="email")
+
+
 def _factor(call: Call) -> Flow:
     yield
     return Facts(subject="ann", params={"device": call.arg("user")})
