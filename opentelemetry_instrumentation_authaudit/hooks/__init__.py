@@ -2,10 +2,11 @@
 
 from ..model.catalog import Family
 from ..model.event import Actor, Reason, Request, Status, Strategy
-from .hook import IDENTITY_FIELDS, SKIP, Call, Closing, Emit, Facts, Flow, Hook, Opening, Outcome, Role, Skip
+from .hook import IDENTITY_FIELDS, SILENCE, SKIP, Call, Closing, Emit, Facts, Flow, Hook, Opening, Outcome, Role, Skip
 
 __all__ = (
     "IDENTITY_FIELDS",
+    "SILENCE",
     "SKIP",
     "Actor",
     "Call",

@@ -114,9 +114,11 @@ class Engine:
             return None
         return self._tell((attempt,), scope)
 
-    def reroute(self, attempt: Attempt) -> None:
-        """The attempt was none: what happened inside it must not vanish with it."""
+    def reroute(self, attempt: Attempt, *, evidence: bool = True) -> None:
+        """The attempt was none: what happened inside it must not vanish with it, but for *evidence* that is none."""
         for inner in attempt.inside:
+            if inner.hook.role is Role.EVIDENCE and not evidence:
+                continue
             inner.parent = attempt.parent
             self.route(inner)
 

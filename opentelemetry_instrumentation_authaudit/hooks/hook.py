@@ -23,7 +23,21 @@ from ..model.catalog import Family
 from ..model.event import Actor, Reason, Request, Status, Strategy
 from .signatures import positions
 
-__all__ = ("IDENTITY_FIELDS", "SKIP", "Call", "Closing", "Emit", "Facts", "Flow", "Hook", "Opening", "Outcome", "Role", "Skip")
+__all__ = (
+    "IDENTITY_FIELDS",
+    "SILENCE",
+    "SKIP",
+    "Call",
+    "Closing",
+    "Emit",
+    "Facts",
+    "Flow",
+    "Hook",
+    "Opening",
+    "Outcome",
+    "Role",
+    "Skip",
+)
 
 
 class Role(Enum):
@@ -55,12 +69,16 @@ class Emit(Enum):
 
 
 class Skip(Enum):
-    """An extractor's verdict: not an event after all. What happened inside is then told on its own."""
+    """An extractor's verdict: not an event after all."""
 
     SKIP = "skip"
+    """What happened inside is told on its own."""
+    SILENCE = "silence"
+    """The same, but low-level checks inside were made for show: nothing had been submitted that could be right or wrong."""
 
 
 SKIP: Final = Skip.SKIP
+SILENCE: Final = Skip.SILENCE
 
 IDENTITY_FIELDS: Final = ("username", "email", "login", "user", "identifier")
 """Names under which forms and calls take an identity."""

@@ -77,7 +77,10 @@ class RequestScope:
                 return ()
             if self._told(attempt) or self._relay.takes(attempt, self.parked):
                 return ()
-            if attempt.hook.defer and attempt.status is Status.SUCCESS:
+            waits = (
+                attempt.hook.defer and attempt.family is not Family.REQUEST_AUTH
+            )  # what a request carried is a matter of its own
+            if waits and attempt.status is Status.SUCCESS:
                 self.parked.append(attempt)
                 return ()
             self._gather(attempt)
@@ -127,7 +130,8 @@ class RequestScope:
 
     def _gather(self, attempt: Attempt) -> None:
         """Absorb the siblings that were steps of this attempt."""
-        for step in [p for p in self.parked if _closes(attempt, p) and _same_subject(p, attempt)]:
+        steps = [p for p in self.parked if _closes(attempt, p) and _same_subject(p, attempt)]
+        for step in steps:
             self.parked.remove(step)
             attempt.absorb(step)
         if attempt.family is Family.SIGN_IN and attempt.strategy.carrier and attempt.status is Status.SUCCESS:
@@ -137,7 +141,8 @@ class RequestScope:
             failures = sum(e.status is Status.FAILURE for e in mine)
             if attempt.status is Status.SUCCESS:
                 attempt.attempts += failures
-                if attempt.event == "token.issue" and len(mine) > failures:
+                proven = len(mine) > failures or any(step.event == "auth.authenticate" for step in steps)
+                if attempt.event == "token.issue" and proven:
                     attempt.event = "auth.sign_in"  # a token handed out for a password is a sign-in
 
     def _take_evidence(self, attempt: Attempt) -> list[Attempt]:

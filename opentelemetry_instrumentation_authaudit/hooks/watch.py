@@ -98,8 +98,8 @@ class Run:
         with guard(self.watch.site):
             if hook.role is Role.NOTE:
                 _note(verdict, hook)
-            elif verdict is SKIP:
-                engine.reroute(attempt)
+            elif isinstance(verdict, Skip):
+                engine.reroute(attempt, evidence=verdict is SKIP)
             else:
                 settle(attempt, verdict, outcome, engine.tenant_claim)
                 _send(engine, attempt)

@@ -6,9 +6,22 @@ not looked at (Flask-JWT-Extended reads every token that way first).
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..hooks import Call, Facts, Flow, Hook, Reason, Role, Strategy
 
-__all__ = ("BLIND", "HOOKS")
+__all__ = ("BLIND", "HOOKS", "REASONS")
+
+REASONS: Final = {
+    "ExpiredSignatureError": Reason.TOKEN_EXPIRED,
+    "ImmatureSignatureError": Reason.TOKEN_NOT_YET_VALID,
+    "InvalidAlgorithmError": Reason.TOKEN_BAD_SIGNATURE,
+    "InvalidAudienceError": Reason.TOKEN_WRONG_AUDIENCE,
+    "InvalidIssuerError": Reason.TOKEN_WRONG_ISSUER,
+    "InvalidSignatureError": Reason.TOKEN_BAD_SIGNATURE,
+    "InvalidTokenError": Reason.TOKEN_MALFORMED,  # the base of them all, of DecodeError too
+}
+"""Exceptions of the package -> why the token was refused."""
 
 
 def _decode(call: Call) -> Flow:
@@ -34,15 +47,7 @@ HOOKS = (
         role=Role.EVIDENCE,
         event="auth.verify",
         strategy=Strategy.TOKEN,
-        errors={
-            "ExpiredSignatureError": Reason.TOKEN_EXPIRED,
-            "ImmatureSignatureError": Reason.TOKEN_NOT_YET_VALID,
-            "InvalidAlgorithmError": Reason.TOKEN_BAD_SIGNATURE,
-            "InvalidAudienceError": Reason.TOKEN_WRONG_AUDIENCE,
-            "InvalidIssuerError": Reason.TOKEN_WRONG_ISSUER,
-            "InvalidSignatureError": Reason.TOKEN_BAD_SIGNATURE,
-            "InvalidTokenError": Reason.TOKEN_MALFORMED,  # the base of them all, of DecodeError too
-        },
+        errors=REASONS,
     ),
 )
 

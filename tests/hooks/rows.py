@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry_instrumentation_authaudit.hooks import (
+    SILENCE,
     SKIP,
     Call,
     Facts,
@@ -50,6 +51,12 @@ def not_an_event(_call: Call) -> Flow:
     """A verdict of SKIP."""
     yield
     return SKIP
+
+
+def nothing_shown(_call: Call) -> Flow:
+    """A verdict of SILENCE."""
+    yield
+    return SILENCE
 
 
 def broken(_call: Call) -> Flow:

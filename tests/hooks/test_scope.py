@@ -28,6 +28,7 @@ from .rows import (
     REGISTER,
     broken,
     not_an_event,
+    nothing_shown,
     row,
     subject,
     user_or_none,
@@ -151,6 +152,15 @@ def test_token_handed_out_for_a_password_is_a_sign_in(fakelib: ModuleType, bench
     assert bench.events.told() == [ANN_IN]
 
 
+def test_token_handed_out_for_credentials_is_a_sign_in(fakelib: ModuleType, bench: Bench) -> None:
+    """The same where credentials were checked by other means than a hash."""
+    bench.install(AUTHENTICATE, row("login", event="token.issue", strategy=Strategy.TOKEN))
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    assert [event.event for event in bench.events] == ["auth.sign_in"]
+
+
 def test_same_success_told_twice_is_one(fakelib: ModuleType, bench: Bench) -> None:
     """Libraries that send a framework's signals a second time do not double an event."""
     bench.install(LOGIN)
@@ -247,6 +257,19 @@ def test_skipped_attempt_gives_its_children_back(fakelib: ModuleType, bench: Ben
     bench.install(CHECK, AUTHENTICATE, row("outer", not_an_event))
     fakelib.outer("ann", "no")
     assert bench.events.told() == [ANN_REFUSED]
+
+
+def test_check_made_for_show_is_silent(fakelib: ModuleType, bench: Bench) -> None:
+    """A callback that is called without credentials compares something all the same, so that it takes as long; what is an event
+    of its own stays one."""
+    bench.install(CHECK, LOGIN, row("outer", nothing_shown))
+    with bench.request():
+        fakelib.outer("", "no")
+    assert bench.events.told() == []
+    bench.install(AUTHENTICATE)
+    with bench.request():
+        fakelib.outer("ann", "no")
+    assert bench.events.told() == [ANN_FAILED]
 
 
 def test_outer_attempt_keeps_its_word(fakelib: ModuleType, bench: Bench) -> None:
@@ -457,6 +480,19 @@ def test_crash_after_a_right_password_is_nobodys_fault(fakelib: ModuleType, benc
 def _unverified(call: Call) -> Flow:
     yield
     return Facts(subject=call.arg("user"), fallback=Reason.UNVERIFIED_ACCOUNT)
+
+
+def test_carried_credentials_do_not_wait_for_the_response(fakelib: ModuleType, bench: Bench) -> None:
+    """The row waits, but finds that the request carried them: what it asked for may be refused without them being at fault."""
+
+    def carried(call: Call) -> Flow:
+        yield
+        return Facts(event="auth.verify", strategy=Strategy.TOKEN, subject=call.arg("user"))
+
+    bench.install(row("authenticate", carried, event="auth.authenticate", defer=True))
+    with bench.request(404):
+        fakelib.authenticate("ann", "ok")
+    assert bench.events.told() == [("auth.verify", "token", "success", "ann", None)]
 
 
 def test_wrong_password_is_told_beside_a_good_token(fakelib: ModuleType, bench: Bench) -> None:
