@@ -33,8 +33,11 @@ def _response(call: Call) -> Flow:
 def _authenticate(call: Call) -> Flow:
     identity = django.identity(call.kwargs)
     strategy, provider = django.mechanism(call.kwargs)
+    carried = call.arg("request") is not None and not call.kwargs.keys() - {"request"}
     outcome = yield
     facts: dict[str, Any] = {"strategy": strategy, "provider": provider, **identity}
+    if carried:  # given nothing but the request, backends check what it carries
+        facts["event"] = "auth.verify"
     user = outcome.result
     if outcome.error is not None:
         return Facts(**facts)
