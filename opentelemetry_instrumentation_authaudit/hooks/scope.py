@@ -77,10 +77,8 @@ class RequestScope:
                 return ()
             if self._told(attempt) or self._relay.takes(attempt, self.parked):
                 return ()
-            waits = (
-                attempt.hook.defer and attempt.family is not Family.REQUEST_AUTH
-            )  # what a request carried is a matter of its own
-            if waits and attempt.status is Status.SUCCESS:
+            carried = attempt.family is Family.REQUEST_AUTH  # what is refused to it is another matter
+            if attempt.hook.defer and attempt.status is Status.SUCCESS and not carried:
                 self.parked.append(attempt)
                 return ()
             self._gather(attempt)

@@ -495,19 +495,6 @@ def test_carried_credentials_do_not_wait_for_the_response(fakelib: ModuleType, b
     assert bench.events.told() == [("auth.verify", "token", "success", "ann", None)]
 
 
-def test_carried_credentials_do_not_wait_for_the_response(fakelib: ModuleType, bench: Bench) -> None:
-    """The row waits, but finds that the request carried them: what it asked for may be refused without them being at fault."""
-
-    def carried(call: Call) -> Flow:
-        yield
-        return Facts(event="auth.verify", strategy=Strategy.TOKEN, subject=call.arg("user"))
-
-    bench.install(row("authenticate", carried, event="auth.authenticate", defer=True))
-    with bench.request(404):
-        fakelib.authenticate("ann", "ok")
-    assert bench.events.told() == [("auth.verify", "token", "success", "ann", None)]
-
-
 def test_wrong_password_is_told_beside_a_good_token(fakelib: ModuleType, bench: Bench) -> None:
     """A library's own word about the token says nothing about a password typed in the same request."""
     bench.install(CHECK, row("logout", event="auth.verify", strategy=Strategy.TOKEN))
