@@ -11,15 +11,18 @@ does `RecordingRefused`, which exists to stop a sign-in. Each site is counted al
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from types import TracebackType
+from typing import Final
 
 from .model.event import RecordingRefused
 
 __all__ = ("Guard", "errors", "guard", "warn")
 
 _log = logging.getLogger("opentelemetry_instrumentation_authaudit")
-_warned: set[str] = set()
+_AGAIN: Final = 60.0  # seconds
+_warned: dict[str, float] = {}
 errors: Counter[str] = Counter()
 """How many exceptions each site swallowed since the process started."""
 
@@ -50,10 +53,11 @@ def guard(site: str) -> Guard:
 
 
 def warn(cause: str, message: str, *args: object) -> None:
-    """Tell the operator, once for each *cause* (`django_auth.missing_target`); *args* are for `%` and must hold no secret."""
-    if cause in _warned:
+    """Tell the operator, once a minute for each *cause* (`django_auth.missing_target`); *args* are for `%` and hold no secret."""
+    now = time.monotonic()
+    if now - _warned.get(cause, -_AGAIN) < _AGAIN:
         return
-    _warned.add(cause)
+    _warned[cause] = now
     with guard("guard.warn"):  # an application's logging handler may raise
         _log.warning(message, *args)
 

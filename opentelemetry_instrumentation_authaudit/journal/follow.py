@@ -11,7 +11,7 @@ from .cursor import Position
 from .line import Envelope
 from .names import JournalFile, files
 
-__all__ = ("Found", "follow", "last_record")
+__all__ = ("Found", "follow", "last_in", "last_record")
 
 _CHUNK: Final = 1 << 18
 _TAIL: Final = 1 << 20  # more than the longest line
@@ -45,16 +45,18 @@ def follow(folder: Path, stream: str, position: Position | None) -> Iterator[Fou
 
 def last_record(folder: Path, stream: str) -> bytes | None:
     """The last whole record of *stream*, None if it has none."""
-    for file in reversed(files(folder, stream)):
-        path = folder / file.name
-        try:
-            start = max(0, path.stat().st_size - _TAIL)
-        except FileNotFoundError:
-            continue
-        found = list(_records(path, start))
-        if found:
-            return found[-1].record
-    return None
+    found = (last_in(folder / file.name) for file in reversed(files(folder, stream)))
+    return next((record for record in found if record is not None), None)
+
+
+def last_in(path: Path) -> bytes | None:
+    """The last whole record of the file *path*, None if it has none."""
+    try:
+        start = max(0, path.stat().st_size - _TAIL)
+    except FileNotFoundError:
+        return None
+    found = list(_records(path, start))
+    return found[-1].record if found else None
 
 
 def _records(path: Path, offset: int) -> Iterator[Found]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from . import cursor
+from .canonical import digest, number_of
+from .follow import last_in
 from .locks import HeldLock
 from .names import JournalFile, cursor_path, dead_path, files, lock_path
 
-__all__ = ("Held", "Retention", "doomed")
+__all__ = ("Expired", "Held", "Retention", "doomed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,21 @@ class Held:
     """Bytes."""
     needed: bool
     """It is being written, or holds records that are still to be delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What was deleted of a stream: everything up to a record. It is told in the evidence, else a verifier would suspect it."""
+
+    stream: str
+    number: int
+    """Of that record."""
+    hash: str
+    """Hex SHA-256 of that record."""
+    for_room: bool
+    """By `max_journal_bytes`, before its time was over."""
+    whole: bool
+    """Nothing is left of the stream."""
 
 
 def doomed(held: Iterable[Held], *, oldest_day: str | None, max_bytes: int | None) -> list[JournalFile]:
@@ -53,15 +70,25 @@ class Retention:
     max_bytes: int | None
     delivering: bool
     """Whether what is not acknowledged must stay; without delivery nothing counts as unacknowledged."""
+    expired: list[Expired] = field(default_factory=list)
+    """What was deleted and not told yet."""
 
     def apply(self, now: int, *, room: int = 0) -> list[JournalFile]:
         """Delete what the rules allow at *now* (nanoseconds since the epoch), so that *room* more bytes fit; what was deleted."""
         day = datetime.fromtimestamp(now // 1_000_000_000, timezone.utc).date()
         oldest = None if self.lifetime is None else (day - timedelta(days=self.lifetime)).isoformat()
         limit = None if self.max_bytes is None else self.max_bytes - room
-        gone = [file for file in doomed(self._held(), oldest_day=oldest, max_bytes=limit) if self._delete(file)]
-        for stream in {file.stream for file in gone} - {file.stream for file in files(self.folder)}:
-            self._bury(stream)
+        going = doomed(self._held(), oldest_day=oldest, max_bytes=limit)
+        last = {file.stream: (file, last_in(self.folder / file.name)) for file in sorted(going)}
+        gone = [file for file in going if self._delete(file)]
+        left = {file.stream for file in files(self.folder)}
+        for stream in sorted({file.stream for file in gone}):
+            file, record = last[stream]
+            if record is not None and file in gone:
+                for_room = oldest is None or file.day >= oldest
+                self.expired.append(Expired(stream, number_of(record), digest(record), for_room, stream not in left))
+            if stream not in left:
+                self._bury(stream)
         return gone
 
     def used(self) -> int:

@@ -20,6 +20,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from ..guard import guard
 from ..journal.backlog import Backlog, Batch
 from .answers import Answer, Verdict
+from .health import count_exported
 from .otlp import Sender
 from .pace import Pace, Portion, Schedule
 
@@ -82,7 +83,7 @@ class Delivery:
         max_size: int = 512,
         batching: bool = True,
         interval: float = 30.0,
-        on_buried: Callable[[int], None] | None = None,
+        on_buried: Callable[[Batch], None] | None = None,
         pace: Pace | None = None,
     ) -> None:
         """Starts nothing yet.
@@ -223,8 +224,11 @@ class Delivery:
         batch = self._backlog.next(self._portion.size if self._batching or self._behind else 1)
         if batch is None:
             return _Step.DRAINED
+        begun = time.monotonic()
         self._last = answer = self._sender.send(batch)
-        if answer.verdict is Verdict.ACCEPTED:
+        accepted = answer.verdict is Verdict.ACCEPTED
+        count_exported(len(batch.records) if accepted else 0, time.monotonic() - begun, answer.verdict.name.lower())
+        if accepted:
             return self._accepted(batch)
         self._failed += 1
         if answer.verdict is Verdict.REJECTED:
@@ -274,7 +278,7 @@ class Delivery:
         self._warn(answer.detail, _BURIED)
         if self._on_buried is not None:
             with guard("delivery.on_buried"):
-                self._on_buried(len(batch.records))
+                self._on_buried(batch)
         if self._refusals < _STUBBORN:
             return _Step.GO_ON
         pause = self._pace.misconfigured()

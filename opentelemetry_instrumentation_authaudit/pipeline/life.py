@@ -16,7 +16,7 @@ from opentelemetry.sdk._logs import LogRecordLimits, ReadWriteLogRecord
 
 from ..config import Config, Exporter, OnFull
 from ..guard import errors, guard, warn
-from ..journal.backlog import Backlog
+from ..journal.backlog import Backlog, Batch
 from ..journal.overflow import Overflow
 from ..journal.retention import Retention
 from ..journal.signing import take_key
@@ -25,6 +25,7 @@ from ..model import names
 from ..model.event import AuditEvent
 from ..privacy.policy import Policy
 from . import provider
+from .evidence import Evidence
 from .processor import AuthAuditLogRecordProcessor, Emission
 from .record import record_id
 from .stream import CHECKPOINT, Facts, Stream
@@ -80,8 +81,9 @@ class Life:
         key = take_key(config.signing_key_file) if config.signing_key_file is not None else None
         self.stream = Stream(self.journal, self._overflow, key=key, wait=self._wait)
         self.upkeep = Upkeep(lambda: keep_up(self))
+        self.evidence = Evidence(self._retention.expired)
         self._backlog = Backlog(config.service_dir, self.stream.id, overflow=self._overflow, envelope=self._envelope)
-        delivering = provider.delivering(config, self._backlog) if ours and deliver else None
+        delivering = provider.delivering(config, self._backlog, self._refused) if ours and deliver else None
         self._delivery, following = delivering if delivering is not None else (None, provider.following(config))
         self._processor = AuthAuditLogRecordProcessor(
             following,
@@ -165,9 +167,17 @@ class Life:
             folder, why = self.journal.folder, os.strerror(error.errno or 0)
             warn("pipeline.maintain", "The audit journal %s cannot be synced or tidied up (%s). Check the disk.", folder, why)
 
+    def _refused(self, batch: Batch) -> None:
+        self.evidence.refused(batch)
+        self.upkeep.wake()
+
     def begun(self, _stream: Stream) -> dict[str, str]:
         """Facts of `audit.start`."""
         return {names.RESOURCE_DIGEST: hashlib.sha256(self._envelope.resource).hexdigest()}
+
+    def depth(self) -> int | None:
+        """How many records are not acknowledged; None where nothing is delivered."""
+        return self._backlog.depth() if self._delivery is not None else None
 
     def facts(self) -> dict[str, Any]:
         """What the lock file tells `authaudit doctor`."""

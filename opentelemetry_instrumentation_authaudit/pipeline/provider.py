@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ..config import Config, Exporter
 from ..guard import guard
-from ..journal.backlog import Backlog
+from ..journal.backlog import Backlog, Batch
 from ..journal.line import Envelope
 from ..model import names
 
@@ -46,10 +46,12 @@ def envelope(described: Resource) -> Envelope:
     return Envelope(_json({"attributes": attributes}), _json(scope), names.SCHEMA_URL.encode())
 
 
-def delivering(config: Config, backlog: Backlog) -> tuple[Delivery, LogRecordProcessor] | None:
+def delivering(
+    config: Config, backlog: Backlog, on_buried: Callable[[Batch], None]
+) -> tuple[Delivery, LogRecordProcessor] | None:
     """What sends the journal to an OTLP receiver, and the processor that rings it; None if its settings cannot be used.
 
-    Then the journal keeps everything.
+    Then the journal keeps everything. *on_buried* hears of records that the receiver refuses for good.
     """
     from .delivery import Delivery  # noqa: PLC0415 -- who only keeps a journal need not load OTLP (33 ms)
     from .doorbell import Doorbell  # noqa: PLC0415
@@ -57,7 +59,8 @@ def delivering(config: Config, backlog: Backlog) -> tuple[Delivery, LogRecordPro
 
     size, batching = config.write_batching_max_size, config.write_batching_enabled
     with guard("pipeline.delivery"):
-        delivery = Delivery(backlog, open_sender(config.otlp_protocol), max_size=size, batching=batching)
+        sender = open_sender(config.otlp_protocol)
+        delivery = Delivery(backlog, sender, max_size=size, batching=batching, on_buried=on_buried)
         return delivery, Doorbell(delivery, timeout=config.write_batching_timeout, max_size=size, batching=batching)
     return None
 

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 from ..config import Config
@@ -22,6 +23,7 @@ from ..model.catalog import matches
 from ..model.event import AuditEvent, RecordingRefused, Status
 from .dedup import RequestAuthDedup
 from .filters import recorded, wanted
+from .health import Health, observe
 from .life import Life, Sources
 from .provider import VERSION
 from .stream import CHECKPOINT, LOST, START, STOP, Facts, checkpoint, end, losses
@@ -131,6 +133,7 @@ class Pipeline:
                 return True
             life.upkeep.stop()
             with self._alone():
+                self._tell_news(life)
                 self._report(life, STOP, end)
             return life.close(max(0.0, deadline - time.monotonic()))
         return False
@@ -172,6 +175,7 @@ class Pipeline:
         life.journal.describe(self._facts(life))
         life.maintain()
         with self._alone():
+            self._tell_news(life)
             if life.stream.recover() and life.stream.lost:
                 self._report(life, LOST, losses)
             if life.checkpoint_in() <= 0:
@@ -195,15 +199,23 @@ class Pipeline:
                     self._ancestors[-1].disown()
                 atexit.unregister(self.shutdown)
                 atexit.register(self.shutdown)
+                _observe()
             return self._life
 
-    def _report(self, life: Life, event: str, facts: Facts, at: int | None = None) -> None:
-        """A record of the audit itself, of this moment or of *at*."""
+    def _tell_news(self, life: Life) -> None:
+        life.evidence.tell(lambda event, facts: self._report(life, event, lambda _stream: facts) is not None)
+
+    def _report(self, life: Life, event: str, facts: Facts, at: int | None = None) -> str | None:
+        """A record of the audit itself, of this moment or of *at*; its id if it was kept."""
         time_ns = self._sources.now() if at is None else at
-        life.emit(AuditEvent(event=event, status=Status.SUCCESS, time=time_ns, library=f"authaudit {VERSION}"), facts)
+        return life.emit(AuditEvent(event=event, status=Status.SUCCESS, time=time_ns, library=f"authaudit {VERSION}"), facts)
 
     def _facts(self, life: Life) -> dict[str, Any]:
         return {**life.facts(), **self._describe()}
+
+    def _health(self) -> Health:
+        life = self._life
+        return Health(self.emitted, self.dropped, life.depth() if life is not None else None)
 
     def _count(self, counter: str) -> None:
         with self._counting:
@@ -231,11 +243,19 @@ class Pipeline:
     def _forked(self) -> None:
         """In the child of a fork: everything so far is the parent's, and locks may be held by threads that do not exist here."""
         life = self._life
+        self.emitted = self.filtered = self.dropped = 0  # what the parent counted, the parent reports
         self._begin_process()
         if life is not None:
             self._inherited.append(life)
             with guard("pipeline.fork"):
                 life.forget()
+
+
+@cache
+def _observe() -> None:
+    """Once for a process and its children."""
+    with guard("pipeline.health"):
+        observe(lambda: [pipeline._health() for pipeline in list(_pipelines)])  # noqa: SLF001 -- its own module
 
 
 def _after_fork() -> None:

@@ -14,9 +14,10 @@ from ..journal.signing import ALGORITHM, SigningKey
 from ..journal.writer import Journal, JournalUnavailable
 from ..model import names
 
-__all__ = ("CHECKPOINT", "LOST", "START", "STOP", "Facts", "Stream", "checkpoint", "end", "losses")
+__all__ = ("CHECKPOINT", "EXPIRED", "LOST", "REFUSED", "START", "STOP", "Facts", "Stream", "checkpoint", "end", "losses")
 
 START, STOP, CHECKPOINT, LOST = "audit.start", "audit.stop", "audit.checkpoint", "audit.records_lost"
+EXPIRED, REFUSED = "audit.records_expired", "audit.records_refused"
 
 
 class Stream:

@@ -7,7 +7,7 @@ is no finding. What is kept in memory of a record that has its place is 32 bytes
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -108,14 +108,17 @@ class StreamCheck:
         if link.lost:
             self.losses.append(link)
 
-    def findings(self) -> Iterator[Finding]:
-        """What is wrong with the chain, and what cannot be known about it."""
+    def findings(self, refused: Collection[int] = ()) -> Iterator[Finding]:
+        """What is wrong with the chain, and what cannot be known about it.
+
+        *refused* are the numbers of records that the receiver did not take, as the evidence itself says.
+        """
         runs = [self._runs[start] for start in self._starts]
         for run in runs:
             for link, following in run.breaks:
                 yield self._broken(link, following)
         for run, behind in pairwise(runs):
-            yield _found(Kind.DELETED, behind.first, _missing(run.last.number + 1, behind.first.number - 1))
+            yield _gap(run.last.number + 1, behind.first, refused)
         for number in sorted(self._rivals):
             for rival in self._rivals[number]:
                 yield _found(Kind.INSERTED, rival, f"there is another record with the number {number}; one at most can be true")
@@ -162,8 +165,13 @@ class StreamCheck:
             yield _found(Kind.OPEN, last, f"the last record here is number {last.number}, and {says}")
 
 
-def _missing(first: int, last: int) -> str:
-    return f"record {first} is missing" if first == last else f"records {first} to {last} are missing"
+def _gap(number: int, behind: Link, refused: Collection[int]) -> Finding:
+    """The finding for what is missing from *number* on, up to *behind*."""
+    last = behind.number - 1
+    which = f"record {number} is missing" if number == last else f"records {number} to {last} are missing"
+    if sum(number <= other <= last for other in refused) == last - number + 1:
+        return _found(Kind.REFUSED, behind, f"{which}: the receiver refused what is not here, and the evidence says so")
+    return _found(Kind.DELETED, behind, which)
 
 
 def _found(kind: Kind, link: Link, says: str) -> Finding:

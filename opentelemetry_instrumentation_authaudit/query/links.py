@@ -11,7 +11,7 @@ from ..journal.canonical import CanonicalRecord, digest, encode
 from ..model import names
 from .reader import Record
 
-__all__ = ("SHA256_BYTES", "UNKNOWN", "Finding", "Kind", "Link", "Seal", "link_of")
+__all__ = ("SHA256_BYTES", "UNKNOWN", "Finding", "Kind", "Link", "Seal", "link_of", "number")
 
 SHA256_BYTES: Final = 32
 UNKNOWN: Final = bytes(SHA256_BYTES)
@@ -44,11 +44,13 @@ class Kind(Enum):
     """Records that no checked signature covers."""
     LOST = "lost"
     """The process itself says that it could not keep records."""
+    REFUSED = "refused"
+    """Records that the receiver refused, as the evidence itself says: they are in the journal, not here."""
 
     @property
     def fault(self) -> bool:
         """Whether it makes the answer bad."""
-        return self not in {Kind.OPEN, Kind.EXPIRED, Kind.UNSIGNED, Kind.LOST}
+        return self not in {Kind.OPEN, Kind.EXPIRED, Kind.UNSIGNED, Kind.LOST, Kind.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +123,17 @@ def link_of(record: Record, place: str) -> Link:
         time=record.time,
         file=place,
         seal=_seal(found) if record.event in _CHECKPOINTS else None,
-        end=_number(found.get(names.SEQUENCE_END)) if record.event == "audit.stop" else 0,
-        lost=_number(found.get(names.RECORDS_LOST)) if record.event == "audit.records_lost" else 0,
+        end=number(found.get(names.SEQUENCE_END)) if record.event == "audit.stop" else 0,
+        lost=number(found.get(names.RECORDS_LOST)) if record.event == "audit.records_lost" else 0,
     )
 
 
 def _seal(found: Mapping[str, str]) -> Seal:
     return Seal(
-        _number(found.get(names.CHECKPOINT_DROPPED)), found.get(names.INTEGRITY_VALUE, ""), found.get(names.INTEGRITY_KEY_ID, "")
+        number(found.get(names.CHECKPOINT_DROPPED)), found.get(names.INTEGRITY_VALUE, ""), found.get(names.INTEGRITY_KEY_ID, "")
     )
 
 
-def _number(text: str | None) -> int:
+def number(text: str | None) -> int:
+    """The number that *text* is, 0 where it is none."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= len("9" * 18) else 0

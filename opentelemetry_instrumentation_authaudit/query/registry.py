@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -81,14 +81,19 @@ class Registry:
             body["value"] = _mac(key, body)
         return _canonical(body)
 
-    def compare(self, checks: Mapping[str, StreamCheck], keys: Keys, oldest_day: str) -> Iterator[Finding]:
-        """What the store lacks of what the registry remembers; streams that ended before *oldest_day* may be gone."""
+    def compare(
+        self, checks: Mapping[str, StreamCheck], keys: Keys, oldest_day: str, expired: Collection[tuple[str, int, str]]
+    ) -> Iterator[Finding]:
+        """What the store lacks of what the registry remembers.
+
+        Streams that ended before *oldest_day*, or of which the evidence says that they are *expired* as a whole, may be gone.
+        """
         yield from self.faults
         yield from self._forged(keys)
         for stream, entry in sorted(self.entries.items()):
             check = checks.get(stream)
             if check is None:
-                if entry.day >= oldest_day:
+                if entry.day >= oldest_day and (stream, entry.last, entry.head) not in expired:
                     yield Finding(
                         Kind.MISSING,
                         stream,

@@ -12,8 +12,9 @@ from typing import Final
 from ..journal import cursor
 from ..journal.names import JournalFile, cursor_path
 from ..journal.signing import SigningKey
+from ..model import names
 from .chain import StreamCheck
-from .links import Finding, Kind, Link, link_of
+from .links import Finding, Kind, Link, link_of, number
 from .reader import Record
 from .registry import Registry
 
@@ -22,7 +23,7 @@ __all__ = ("CANNOT_BE_SEEN", "Keys", "Verification")
 CANNOT_BE_SEEN: Final = (
     "a stream that was deleted as a whole before any registry (`authaudit digest`) named it",
     "an end cut off, or a change to the last record of a stream, before anything remembered it: a later record, a delivery, a registry",
-    "a chain made anew from the beginning, where no checkpoint is signed or the first key is not at hand (--key)",
+    "a stream invented as a whole, or a chain made anew from its beginning, where checkpoints are not signed or --key is not given",
     "what whoever held the key of a running process changed in the stream of that process, since its start",
     "what the application did not tell, or told wrongly, before the record was made",
 )
@@ -71,6 +72,10 @@ class Verification:
     _places: dict[Path, int] = field(default_factory=dict)
     """How far each journal file was read: number of its last record."""
     _newest: int = 0
+    _expired: dict[str, set[tuple[int, str]]] = field(default_factory=dict)
+    """By stream: up to which record, by number and hash, the evidence says that retention deleted it."""
+    _refused: dict[str, set[int]] = field(default_factory=dict)
+    """By stream: numbers of records that a receiver refused, as the evidence says."""
 
     @property
     def records(self) -> int:
@@ -92,18 +97,29 @@ class Verification:
         if journal is not None:
             self._in_its_place(link, journal, path)
         self._newest = max(self._newest, link.time)
+        self._hear(record)
         self.streams.setdefault(link.stream, StreamCheck(link.stream)).feed(link)
 
     def findings(self) -> Iterator[Finding]:
         """Everything that was found: faults and notes."""
         yield from self._first
         for _, check in sorted(self.streams.items()):
-            yield from check.findings()
+            yield from check.findings(self._refused.get(check.stream, ()))
             yield from self._beginning(check)
             yield from self._signatures(check)
         yield from self._remembered_by_cursors()
         if self.registry is not None:
-            yield from self.registry.compare(self.streams, self.keys, self._oldest_day())
+            expired = {(stream, number, head) for stream, known in self._expired.items() for number, head in known}
+            yield from self.registry.compare(self.streams, self.keys, self._oldest_day(), expired)
+
+    def _hear(self, record: Record) -> None:
+        """What the evidence says of records that are not here."""
+        found = record.attributes
+        if record.event == "audit.records_expired" and names.EXPIRED_STREAM in found:
+            known = self._expired.setdefault(found[names.EXPIRED_STREAM], set())
+            known.add((number(found.get(names.EXPIRED_NUMBER)), found.get(names.EXPIRED_HASH, "")))
+        elif record.event == "audit.records_refused":
+            self._refused.setdefault(found.get(names.REFUSED_STREAM, ""), set()).add(number(found.get(names.REFUSED_NUMBER)))
 
     def _in_its_place(self, link: Link, journal: JournalFile, path: Path) -> None:
         before = self._places.get(path, 0)
@@ -124,7 +140,9 @@ class Verification:
         if first.number == 1:
             return
         which = f"records 1 to {first.number - 1}" if first.number > 1 + 1 else "record 1"
-        if _day(first.time).isoformat() <= self._oldest_day():
+        if (first.number - 1, first.previous_hash) in self._expired.get(check.stream, ()):
+            yield _of(Kind.EXPIRED, first, f"{which} were deleted by retention, and the evidence says so")
+        elif _day(first.time).isoformat() <= self._oldest_day():
             yield _of(Kind.EXPIRED, first, f"{which} are older than the lifetime of {self.lifetime} days, and gone")
         else:
             yield _of(Kind.DELETED, first, f"the beginning is missing: {which}")

@@ -50,14 +50,14 @@ def test_a_needed_file_stays_at_any_age_and_size() -> None:
     assert days(doomed(kept, oldest_day="2026-01-01", max_bytes=1)) == ["2020-01-02"]
 
 
-def old_and_new(folder: Path, **options: bool) -> Retention:
+def old_and_new(folder: Path, *, delivering: bool = False) -> Retention:
     """A stream with records of 1 August and of 24 November, not closed; kept for 90 days."""
     clock = Clock(MORNING - 115 * DAY)
     opened = fill(folder, 2, now=clock)
     clock.now = MORNING
     opened.append(record(3))
     opened.close(done=False)
-    return Retention(folder, 90, None, **options)
+    return Retention(folder, 90, None, delivering=delivering)
 
 
 def test_old_records_go_by_themselves(tmp_path: Path) -> None:

@@ -126,12 +126,12 @@ def poison(*bad: str) -> Callable[[Received], Reply]:
 def test_poison_is_isolated_and_set_aside(tmp_path: Path, protocol: str, server: OtlpServer) -> None:
     """Two records that the receiver will never take cost themselves: named in the dead-letter file, reported, the rest arrives."""
     server.answer = poison("id-7", "id-40")
-    buried: list[int] = []
+    buried: list[Batch] = []
     with posting(tmp_path, protocol, on_buried=buried.append) as post:
         post.tell(64)
         server.wait_for(62)
         assert set(server.ids) == set(ids(1, 64)) - {"id-7", "id-40"}
-        assert sum(buried) == post.delivery.stats.buried == 2
+        assert sum(len(batch.records) for batch in buried) == post.delivery.stats.buried == 2
         assert [name in post.dead() for name in (b"id-7", b"id-40", b"id-8")] == [True, True, False]
         assert post.delivery.flush(5)
 
@@ -238,10 +238,10 @@ def test_operator_is_told_once_and_nothing_secret(tmp_path: Path, receiver: Otlp
 def test_stubborn_receiver_does_not_empty_the_journal_into_the_dead_letters(tmp_path: Path, receiver: OtlpServer) -> None:
     """It takes the empty request and no record at all: ten are set aside, then one at a time with a long wait between."""
     receiver.answer = lambda asked: Reply(400) if asked.records else OK
-    buried: queue.SimpleQueue[int] = queue.SimpleQueue()
+    buried: queue.SimpleQueue[Batch] = queue.SimpleQueue()
     with posting(tmp_path, pace=Pace(slow=2), on_buried=buried.put) as post:
         post.tell(100)
-        assert [buried.get(timeout=10) for _ in range(10)] == [1] * 10
+        assert [len(buried.get(timeout=10).records) for _ in range(10)] == [1] * 10
         assert not post.delivery.flush(0.3)
         assert (post.delivery.stats.buried, post.delivery.stats.depth) == (10, 90)
         receiver.answer = OK
