@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pkgutil
 import sys
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -82,8 +83,11 @@ class Watched(_Proxy):
         """Pickle by name, as functions are; whoever loads it need not have us installed."""
         module, name = self.__wrapped__.__module__, self.__wrapped__.__qualname__
         place = find(sys.modules[module], name) if module in sys.modules else ""
-        if not isinstance(place, str) and getattr(*place) is self:
+        there = self.__wrapped__ if isinstance(place, str) else getattr(*place)
+        if there is self:
             return name
+        if type(there) is Watched and there.__wrapped__ is self.__wrapped__:  # we watch an alias of it
+            return pkgutil.resolve_name, (f"{module}:{name}",)
         return copy.copy, (self.__wrapped__,)
 
 

@@ -79,3 +79,11 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("litestar", "litestar", ("litestar",), ">=2.13"),
     Library("django_otp", "django_otp", ("django-otp",), ">=1.2"),
 )
+    Library("two_factor", "two_factor", ("django-two-factor-auth",), ">=1.15.2"),
+    Library("aiohttp", "aiohttp.web", ("aiohttp",), ">=3.9"),
+    Library("flask_jwt_extended", "flask_jwt_extended", ("Flask-JWT-Extended",), ">=4.5"),
+    Library("flask_httpauth", "flask_httpauth", ("Flask-HTTPAuth",), ">=4.8"),
+    Library("allauth", "allauth", ("django-allauth",), ">=65.5"),
+    Library("tornado", "tornado", ("tornado",), ">=6.3"),
+    Library("oauthlib", "oauthlib", ("oauthlib",), ">=3.2"),
+    Library("rest_framework", "rest_framework", ("djangorestframework",), ">=3.14"),

@@ -103,6 +103,13 @@ def test_watched_function_can_be_pickled_copied_and_held_weakly(fakelib: Any, be
     assert watched(pickle.loads(kept)) is None
 
 
+def test_alias_of_a_watched_function_can_be_pickled(fakelib: Any, bench: Bench) -> None:
+    """An old name of the same method, with a row of its own."""
+    fakelib.Service.alias = fakelib.Service.plain
+    bench.install(row("Service.plain"), row("Service.alias"))
+    assert pickle.loads(pickle.dumps(fakelib.Service.alias)) == fakelib.Service.alias
+
+
 def test_bound_method_is_a_real_one(fakelib: Any, bench: Bench) -> None:
     """A signal may be connected to it: weakly held, picklable, comparable, with its instance."""
     bench.install(row("Service.plain"))
@@ -269,6 +276,22 @@ def test_row_outside_the_package_waits_for_its_trigger(importable: str, fakelib:
     assert watched(fakelib.authenticate) is None
     __import__(importable)
     assert watched(fakelib.authenticate) is not None
+
+
+def test_method_mixed_in_before_the_base(fakelib: Any, bench: Bench) -> None:
+    """A method that a class outside the library lends to a subclass is seen there, and only there."""
+
+    class Mixin:
+        def overridden(self, user: str) -> str:
+            return f"mixed:{user}"
+
+    present = type("Present", (Mixin, fakelib.Service), {})
+    bench.install(row("Service.overridden", overrides=True))
+    future = type("Future", (Mixin, fakelib.Service), {})
+    assert [kind().overridden("a") for kind in (present, future, Mixin)] == ["mixed:a"] * 3
+    assert bench.told == [{"event": "auth.sign_in", "status": "success", "subject": "a"}] * 2
+    bench.remove()
+    assert [vars(kind).get("overridden") for kind in (present, future)] == [None, None]
 
 
 def test_overriding_subclasses_present_and_future(fakelib: Any, bench: Bench) -> None:
