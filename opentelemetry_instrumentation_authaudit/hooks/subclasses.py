@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -14,10 +15,11 @@ __all__ = ("follow_subclasses",)
 
 
 def follow_subclasses(base: Any, name: str, hook: Hook, wrap: Callable[[type, str], None]) -> Callable[[], None]:
-    """Call *wrap* for each subclass of *base* that defines *name* itself; returns what stops it. Wraps undo themselves."""
+    """Call *wrap* for each subclass of *base* whose *name* is its own, or that of a class mixed in; returns what stops it. Wraps
+    undo themselves."""
 
     def meet(subclass: type) -> None:
-        own = vars(subclass).get(name)
+        own = inspect.getattr_static(subclass, name)
         ours = watched(own)
         if callable(getattr(own, "__func__", own)) and (ours is None or not ours.serves(hook)):
             with guard(f"install:{base.__qualname__}.{name}"):
