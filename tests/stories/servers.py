@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from threading import Thread
 from typing import Any
 
@@ -131,3 +131,23 @@ async def shake_hands(address: str, path: str, *headers: str) -> int:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     )
     return int((await ask(address, path, *upgrade, *headers)).split()[1])
+
+
+@contextlib.contextmanager
+def werkzeug(app: Any) -> Iterator[str]:
+    """For WSGI, in a thread beside the test: for clients that are not asynchronous."""
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 -- Werkzeug's name
+            """Say nothing."""
+
+    server = make_server("127.0.0.1", 0, app, request_handler=Quiet)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
