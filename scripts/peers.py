@@ -85,6 +85,14 @@ PEERS: Final = (
         ("auth_tests", "async", "handlers", "middleware", "sessions_tests", "signals", "--parallel=1", "--noinput"),
         "tests",
     ),
+    Peer(
+        "django-otp",
+        "django-otp",
+        "django",
+        ("test", "--settings=test_project.settings", "--pythonpath=../src", "django_otp"),
+        "test",
+        needs=("freezegun", "python-dateutil", "six"),
+    ),
     Peer("flask-login", "Flask-Login", "unittest", ("discover", "-s", "tests"), needs=("semantic-version",)),
     by_pytest("flask", "Flask", "tests", needs=("pytest<9",)),  # its tests import what pytest 9 has no more
     by_pytest(
@@ -111,7 +119,22 @@ PEERS: Final = (
     by_pytest("pwdlib", "pwdlib", "tests"),
     Peer("pyotp", "pyotp", "test.py", ()),
     by_pytest("argon2", "argon2-cffi", "tests"),
+    by_pytest("oauthlib", "oauthlib", "tests", needs=("blinker",)),
     by_pytest("bcrypt", "bcrypt", "tests"),
+    by_pytest(
+        "aiohttp",
+        "aiohttp",
+        *(f"tests/test_web_{part}.py" for part in ("app", "exceptions", "functional", "middleware", "request", "response")),
+        *("tests/test_web_urldispatcher.py", "tests/test_web_websocket_functional.py", "tests/test_classbasedview.py"),
+        *("-p", "asyncio", "-p", "pytest_mock"),
+        needs=("pytest-mock", "trustme", "re-assert"),
+    ),
+    by_pytest(
+        "tornado",
+        "tornado",
+        *(f"tornado/test/{part}_test.py" for part in ("auth", "gen", "httpserver", "routing", "web", "websocket")),
+    ),
+    by_pytest("pyramid", "pyramid", "tests", needs=("zope.component", "venusian")),
 )
 
 

@@ -75,10 +75,10 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("pyotp", "pyotp", ("pyotp",), ">=2.6"),
     Library("ldap3", "ldap3", ("ldap3",), ">=2.9"),
     Library("python_ldap", "ldap", ("python-ldap",), ">=3.4"),
+    Library("python3_saml", "onelogin.saml2", ("python3-saml",), ">=1.16"),
     Library("quart", "quart", ("Quart",), ">=0.19"),
     Library("litestar", "litestar", ("litestar",), ">=2.13"),
     Library("django_otp", "django_otp", ("django-otp",), ">=1.2"),
-)
     Library("two_factor", "two_factor", ("django-two-factor-auth",), ">=1.15.2"),
     Library("aiohttp", "aiohttp.web", ("aiohttp",), ">=3.9"),
     Library("flask_jwt_extended", "flask_jwt_extended", ("Flask-JWT-Extended",), ">=4.5"),
@@ -87,3 +87,4 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("tornado", "tornado", ("tornado",), ">=6.3"),
     Library("oauthlib", "oauthlib", ("oauthlib",), ">=3.2"),
     Library("rest_framework", "rest_framework", ("djangorestframework",), ">=3.14"),
+)

@@ -49,7 +49,10 @@ class Silent:
 
 DJANGO: dict[str, tuple[str, ...]] = {
     "django": (),
+    "rest_framework": ("rest_framework.authtoken",),
+    "allauth": tuple(f"allauth{name}" for name in ("", ".account", ".socialaccount", ".mfa", ".usersessions", ".headless")),
     "django_otp": ("django_otp", *(f"django_otp.plugins.otp_{name}" for name in ("static", "totp", "hotp", "email"))),
+    "two_factor": ("django_otp", "django_otp.plugins.otp_static", "django_otp.plugins.otp_totp", "two_factor"),
 }
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
@@ -63,6 +66,7 @@ def prepare_django(applications: tuple[str, ...]) -> None:
         own = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
         settings.configure(
             INSTALLED_APPS=[*own, *applications],
+            MIDDLEWARE=["allauth.account.middleware.AccountMiddleware"],  # allauth insists on it; nothing is served here
             SECRET_KEY="conformance, which needs a key that nobody finds too short",
             DEFAULT_AUTO_FIELD="django.db.models.AutoField",
         )

@@ -53,7 +53,12 @@ def site(audit_trail: AuditTrail) -> Iterator[Any]:
     plugins = (f"django_otp.plugins.otp_{name}" for name in ("static", "totp", "hotp", "email"))
     with standing("django_otp_app", "django_otp", *plugins, middleware=["django_otp.middleware.OTPMiddleware"]):
         ann = user("ann")
-        kinds: dict[str, dict[str, Any]] = {"static": {}, "totp": {}, "email": {"email": "ann@example.net"}, "hotp": {"counter": 7}}
+        kinds: dict[str, dict[str, Any]] = {
+            "static": {},
+            "totp": {},
+            "email": {"email": "ann@example.net"},
+            "hotp": {"counter": 7},
+        }
         for name, more in kinds.items():
             model(name).objects.create(pk=1, user=ann, name=name, **more)
         model("static").objects.get().token_set.create(token=CODE)

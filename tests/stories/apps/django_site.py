@@ -8,30 +8,30 @@ from typing import Any
 
 from . import django_auth_app
 
-_pages: dict[tuple[str, ...], dict[Any, Any]] = {}
-"""What each set of applications has added to the admin, which it does once a process."""
+_migrated: set[tuple[str, ...]] = set()
+_pages: dict[Any, Any] = {}
+"""Models in the admin, where each application adds its own once a process."""
 
 
 @contextmanager
 def site(urls: str, *applications: str, middleware: Sequence[str] = (), **settings: Any) -> Iterator[None]:
     """Django with *applications* installed, the URLs of module *urls*, and ann, bob (inactive) and root."""
     django_auth_app.start()
+    from django.apps import apps
     from django.conf import settings as standing
     from django.contrib.admin import site as admin
     from django.core.management import call_command
     from django.test import override_settings
 
     before = dict(admin._registry)
-    with override_settings(
-        INSTALLED_APPS=[*standing.INSTALLED_APPS, *applications],
-        MIDDLEWARE=[*standing.MIDDLEWARE, *middleware],
-        ROOT_URLCONF=f"{__package__}.{urls}",
-        **settings,
-    ):
-        if applications not in _pages:
+    installed = override_settings(INSTALLED_APPS=[*standing.INSTALLED_APPS, *applications])
+    settings |= {"MIDDLEWARE": [*standing.MIDDLEWARE, *middleware], "ROOT_URLCONF": f"{__package__}.{urls}"}
+    with override_settings(**settings), installed:  # applications read the other settings while they are installed
+        if applications not in _migrated:
             call_command("migrate", verbosity=0)
-            _pages[applications] = dict(admin._registry)
-        admin._registry = _pages[applications]
+            _migrated.add(applications)
+        _pages.update(admin._registry)
+        admin._registry = {model: page for model, page in _pages.items() if model._meta.app_label in apps.app_configs}
         try:
             django_auth_app.populate()
             yield
