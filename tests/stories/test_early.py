@@ -1,19 +1,66 @@
-"""Every story once more with the rows in place before the application imports its libraries, as `opentelemetry-instrument` has it."""
+"""Every story once more, with the rows in place before the application imports its libraries, as `opentelemetry-instrument` has it,
+and with a search for every secret that passed through it (`canary.py`)."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from .secrets_seen import SUPPORTED
+
+ROOT = Path(__file__).parents[2]
+CANARIES = ("-p", "tests.stories.canary")
+
+
+def stories(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run stories in a process of their own."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=1500, check=False)
+
 
 def test_stories_are_the_same_when_watched_early(request: pytest.FixtureRequest) -> None:
-    """The same stories, in a process of their own, with `--authaudit-early`."""
+    """The same records; and where the interpreter can tell of every call, no secret of any story in any of them."""
     if request.config.getoption("--authaudit-early"):
         pytest.skip("this is that run")
-    here = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", str(here), "--authaudit-early", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=here.parent.parent, capture_output=True, text=True, timeout=600, check=False)
+    done = stories(str(Path(__file__).parent), "--authaudit-early", *(CANARIES if SUPPORTED else ()))
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    if SUPPORTED:
+        sought = re.search(r"canaries: (\d+) stories, (\d+) secrets", done.stdout)
+        assert sought is not None
+        assert int(sought[2]) > int(sought[1]) > len(list(Path(__file__).parent.glob("test_*.py")))
+
+
+LEAK = """
+import base64
+from opentelemetry_instrumentation_authaudit import audit
+
+def sign_in(name, password, where):
+    audit.record("custom.door", strategy="custom", identity=name, params={"remark": where(password)})
+
+def test_door(audit_trail):
+    sign_in("ann", "tulip-4711-meadow", WHERE)
+    assert audit_trail.one(event="custom.door")
+"""
+
+
+@pytest.mark.skipif(not SUPPORTED, reason="sys.monitoring came with Python 3.12")
+@pytest.mark.parametrize(
+    ("where", "leaks"),
+    [
+        ("lambda password: 'nothing'", False),
+        ("lambda password: password", True),
+        ("lambda password: f'he typed {password[:9]}'", True),
+        ("lambda password: base64.b64encode(password[:9].encode()).decode()", True),
+        ("lambda password: password.encode().hex()", False),  # the redaction knows it by its shape
+    ],
+)
+def test_canaries_sing(tmp_path: Path, where: str, *, leaks: bool) -> None:
+    """An application that puts a password into a parameter, in this form or that: the story passes, and the search does not."""
+    (tmp_path / "test_leak.py").write_text(LEAK.replace("WHERE", where))
+    done = stories(str(tmp_path), "--rootdir", str(tmp_path), "-c", str(ROOT / "pyproject.toml"), *CANARIES)
+    assert ("secrets got out" in done.stdout) == leaks == bool(done.returncode), done.stdout
+    assert "1 stories, 1 secrets" in done.stdout
