@@ -156,11 +156,13 @@ class Attempt:
         self.fallback = meaning or (Reason.CANCELLED if isinstance(error, _CANCELLED) else Reason.BACKEND_ERROR)
 
     def say(self, facts: Facts) -> None:
-        """Take the extractor's word, which wins over everything learnt inside."""
+        """Take the extractor's word, which wins over everything learnt inside, but for the name of a foreign directory."""
+        named = self.subject if self.hook.foreign else None
         for name in (*_SAID, *_SAID_TOO):
             value = getattr(facts, name)
             if value is not None:
                 setattr(self, name, value)
+        self.subject = named or self.subject
         if facts.strategy is not None and (self.strategy.carrier or not facts.strategy.carrier):
             self.strategy = facts.strategy
         self._take_params(facts, self.hook)

@@ -144,6 +144,14 @@ def test_sign_out_told_by_both(fakelib: ModuleType, bench: Bench) -> None:
     assert [(event, status, subject) for event, _, status, subject, _ in told] == [("auth.sign_out", "success", "1")] * 2
 
 
+def test_sign_out_inside_the_providers(fakelib: ModuleType, bench: Bench) -> None:
+    """The application's sign-out runs inside the provider's: its name for the person stands."""
+    exec("def end(user):\n    return logout(user)\n", fakelib.__dict__)
+    bench.install(row("end", bind, event="auth.sign_out", strategy=Strategy.SAML, defer=True, foreign=True), LOGOUT)
+    fakelib.end("ann")
+    assert bench.events.told() == [("auth.sign_out", "saml", "success", "1", None)]
+
+
 def test_unknown_person(fakelib: ModuleType, bench: Bench) -> None:
     """The service account found nobody: that is not its sign-in, and the form's is told to have failed."""
     bench.install(BIND, FORM)

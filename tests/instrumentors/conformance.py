@@ -53,6 +53,7 @@ DJANGO: dict[str, tuple[str, ...]] = {
     "allauth": tuple(f"allauth{name}" for name in ("", ".account", ".socialaccount", ".mfa", ".usersessions", ".headless")),
     "django_otp": ("django_otp", *(f"django_otp.plugins.otp_{name}" for name in ("static", "totp", "hotp", "email"))),
     "two_factor": ("django_otp", "django_otp.plugins.otp_static", "django_otp.plugins.otp_totp", "two_factor"),
+    "axes": ("axes",),
 }
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
@@ -194,7 +195,7 @@ def doctor_library(library: Library, target: str) -> list[str]:
     parent, name = next(place for other, place in places(library) if other is hook)
     if inspect.isclass(parent):
         for holder in parent.__mro__[:-1]:
-            if name in vars(holder):
+            if name in vars(holder) and holder.__module__ != "builtins":
                 delattr(holder, name)
     else:
         delattr(parent, name)
