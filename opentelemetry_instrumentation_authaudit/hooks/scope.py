@@ -231,7 +231,7 @@ class RequestScope:
             last = (good or kind)[-1]
             last.inferred, last.attempts = True, len(kind) - len(good) + bool(good)
             typed = next((hint for hint in self.hints if hint.identity is not None), None)
-            if last.identity is None and typed is not None:
+            if last.identity is None and typed is not None and last.family is not Family.REQUEST_AUTH:  # a token names its own
                 last.identity = typed.identity
                 last.params |= typed.params
             yield last

@@ -5,10 +5,11 @@ A POST to the login view that ends without a sign-in is recorded as a failed one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-from ..hooks import IDENTITY_FIELDS, SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from ..hooks import SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from .flask_facts import said
 
 __all__ = ("BLIND", "HOOKS")
 
@@ -19,7 +20,7 @@ _BY_STATUS_CODE: Final = {403: Reason.PERMISSION_DENIED, 422: Reason.INVALID_INP
 def _login_user(call: Call) -> Flow:
     user, remember = call.arg("user"), call.arg("remember", default=False)
     outcome = yield
-    facts: dict[str, Any] = {"resource": _resource(user), **_said(_login_request())}
+    facts: dict[str, Any] = {"resource": _resource(user), **said(_login_request())}
     if outcome.result is False:
         return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), **facts)
     return Facts(subject=_session_user(), session_key=_session_key(), params={"remember": remember or None}, **facts)
@@ -66,11 +67,11 @@ def _login_view(_call: Call) -> Flow:
     if request is None:
         return SKIP
     outcome = yield
-    said = _said(request)
+    claims = said(request)
     code = getattr(outcome.error, "code", _SERVER_ERROR) if outcome.error is not None else None
     if isinstance(code, int) and code >= _SERVER_ERROR:
-        return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **said)
-    return Facts(status=Status.FAILURE, fallback=_BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS), **said)
+        return Facts(status=Status.UNKNOWN, fallback=Reason.BACKEND_ERROR, **claims)
+    return Facts(status=Status.FAILURE, fallback=_BY_STATUS_CODE.get(code or 0, Reason.INVALID_CREDENTIALS), **claims)
 
 
 def _before_view(_call: Call) -> Flow:
@@ -80,7 +81,7 @@ def _before_view(_call: Call) -> Flow:
         return SKIP
     outcome = yield
     reason = _BY_STATUS_CODE.get(getattr(outcome.error, "code", None) or 0)
-    return SKIP if reason is None else Facts(status=Status.FAILURE, fallback=reason, **_said(request))
+    return SKIP if reason is None else Facts(status=Status.FAILURE, fallback=reason, **said(request))
 
 
 def _login_request() -> Any:
@@ -93,21 +94,6 @@ def _login_request() -> Any:
     views = set() if manager is None else {manager.login_view, *manager.blueprint_login_views.values()} - {None}
     request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     return request if request.endpoint in views else None
-
-
-def _said(request: Any) -> dict[str, Any]:
-    """Who somebody claims to be: the field that names the account in a form or JSON body that was read; one that was left alone
-    stays unread."""
-    if request is None:
-        return {}
-    form = vars(request).get("form")
-    body = next((read for read in getattr(request, "_cached_json", ()) if isinstance(read, Mapping)), None)
-    for source in (form, body):
-        for name in IDENTITY_FIELDS:
-            value = source.get(name) if source is not None else None
-            if isinstance(value, str) and value:
-                return {"identity_field": name, "identity": value}
-    return {}
 
 
 def _session_user() -> str | None:

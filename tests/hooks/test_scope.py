@@ -372,6 +372,15 @@ def test_hint_without_an_event_names_who_a_lone_check_was_for(fakelib: ModuleTyp
     assert (event.event, event.identity, event.params) == ("auth.authenticate", "ann", {"username": Param("ann", sensitive=True)})
 
 
+def test_hint_without_an_event_does_not_name_whose_token_it_was(fakelib: ModuleType, bench: Bench) -> None:
+    """A form that creates a user, sent with an expired token: the name in it is somebody else's."""
+    bench.install(replace(row("kept", _names, role=Role.HINT), event=None), TOKEN_CHECK)
+    with bench.request(401):
+        fakelib.logout("expired")
+        fakelib.kept("bob")
+    assert [(e.event, e.identity) for e in bench.events] == [("auth.verify", None)]
+
+
 @pytest.mark.parametrize(("code", "status"), [(200, "success"), (422, "failure"), (500, "unknown"), (None, "unknown")])
 def test_hint_status_follows_the_response(fakelib: ModuleType, bench: Bench, code: int | None, status: str) -> None:
     """Below 400 the response says yes, 4xx no, everything else nothing."""
