@@ -129,12 +129,30 @@ PEERS: Final = (
         *("-p", "asyncio", "-p", "pytest_mock"),
         needs=("pytest-mock", "trustme", "re-assert"),
     ),
-    by_pytest(
+    Peer(
         "tornado",
         "tornado",
-        *(f"tornado/test/{part}_test.py" for part in ("auth", "gen", "httpserver", "routing", "web", "websocket")),
+        "tornado.test.runtests",
+        tuple(f"tornado.test.{part}_test" for part in ("auth", "gen", "httpserver", "routing", "web", "websocket")),
+        fast=True,
     ),
     by_pytest("pyramid", "pyramid", "tests", needs=("zope.component", "venusian")),
+    Peer(
+        "allauth",
+        "django-allauth",
+        "pytest",
+        (
+            *("-c", "pytest.ini", "--ds=tests.projects.regular.settings", "-p", "pytest_django.plugin", "-p", "no:cacheprovider"),
+            *(
+                "--junit-xml={report}",
+                "--ignore=tests/apps/headless/contrib/ninja",
+                "--ignore=tests/apps/socialaccount/providers",
+            ),
+            *(f"tests/apps/{app}" for app in ("account", "core", "headless", "mfa", "socialaccount", "usersessions")),
+        ),
+        results=junit,
+        needs=("pytest-django",),
+    ),
 )
 
 
