@@ -31,6 +31,8 @@ def _response(call: Call) -> Flow:
 
 
 def _authenticate(call: Call) -> Flow:
+    if django.nothing(call.kwargs):
+        return None
     identity = django.identity(call.kwargs)
     strategy, provider = django.mechanism(call.kwargs)
     carried = call.arg("request") is not None and not call.kwargs.keys() - {"request"}
@@ -51,6 +53,8 @@ def _authenticate(call: Call) -> Flow:
 def _login_failed(call: Call) -> Flow:
     """Inside `authenticate` it tells nothing new; libraries that check credentials themselves send it alone."""
     credentials = call.arg("credentials") or {}
+    if django.nothing(credentials):
+        return None
     strategy, provider = django.mechanism(credentials)
     yield
     facts: dict[str, Any] = {"strategy": strategy, "provider": provider, **django.identity(credentials)}
@@ -204,7 +208,14 @@ def _event(form: Any) -> str:
 _A, _FORMS, _USER = "django.contrib.auth:", "django.contrib.auth.forms:", "django.contrib.auth.base_user:AbstractBaseUser."
 _BACKENDS = "django.contrib.auth.backends:"
 _REQUEST = partial(Hook, extract=_response, role=Role.REQUEST)
-_CHECK = partial(Hook, extract=_authenticate, event="auth.authenticate", defer=True, params={"backend": False})
+_CHECK = partial(
+    Hook,
+    extract=_authenticate,
+    event="auth.authenticate",
+    params={"backend": False},
+    errors={"PermissionDenied": Reason.PERMISSION_DENIED},  # of a receiver; that of a backend stays inside
+    defer=True,
+)
 _SESSION = partial(Hook, strategy=Strategy.SESSION)
 _LOGIN = partial(_SESSION, extract=_login, event="auth.sign_in", params={"backend": False}, establishes_session=True)
 _LOGOUT = partial(_SESSION, extract=_logout, event="auth.sign_out")
