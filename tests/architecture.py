@@ -64,9 +64,12 @@ WATCHED: Final = {library.name: library.trigger.partition(".")[0] for library in
 
 STANDS_ON: Final = {
     "django_facts": {"django"},
+    "flask_facts": {"flask"},
+    "flask_jwt_extended": {"flask"},
     "flask_login": {"flask"},
     "fastapi": {"starlette"},
     "fastapi_users": {"fastapi", "starlette"},
+    "rest_facts": {"django"},
 }
 """An instrumentor file and what its library is itself built on: there whenever the library is."""
 
