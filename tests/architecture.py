@@ -63,6 +63,8 @@ WATCHED: Final = {library.name: library.trigger.partition(".")[0] for library in
 """An instrumentor file and the package it watches, which it may import, but only inside a function."""
 
 STANDS_ON: Final = {
+    "allauth_facts": {"allauth", "django"},
+    "allauth_headless": {"django"},
     "django_facts": {"django"},
     "flask_facts": {"flask"},
     "flask_jwt_extended": {"flask"},

@@ -22,7 +22,9 @@ __all__ = (
     "complaint",
     "current",
     "identity",
+    "loaded",
     "mechanism",
+    "nothing",
     "password_event",
     "pending",
     "read",
@@ -80,6 +82,13 @@ def subject(user: Any) -> str | None:
         return None
     meta = getattr(user, "_meta", None)
     return str(key) if meta is None else f"{meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
+
+
+def loaded(user: Any) -> Any:
+    """What a lazy object has loaded, without making it load; any other object itself."""
+    from django.utils.functional import LazyObject  # noqa: PLC0415 -- the application has imported it, else this would not run
+
+    return vars(user).get("_wrapped") if isinstance(user, LazyObject) else user
 
 
 def resource(user: Any) -> str | None:
@@ -152,6 +161,12 @@ def identity(credentials: Mapping[str, Any]) -> dict[str, Any]:
         names = (get_user_model().USERNAME_FIELD, *names)
     name = next((name for name in names if isinstance(credentials.get(name), str)), None)
     return {} if name is None else {"identity": credentials[name], "identity_field": "email" if name == "email" else "username"}
+
+
+def nothing(credentials: Mapping[str, Any]) -> bool:
+    """Whether every credential was left out: a web server that says of no request who sends it, an empty form."""
+    given = [value for name, value in credentials.items() if name != "request"]
+    return bool(given) and all(value is None for value in given)
 
 
 def mechanism(credentials: Mapping[str, Any]) -> tuple[Strategy | None, str | None]:

@@ -24,9 +24,9 @@ def site(urls: str, *applications: str, middleware: Sequence[str] = (), **settin
     from django.test import override_settings
 
     before = dict(admin._registry)
-    installed = override_settings(INSTALLED_APPS=[*standing.INSTALLED_APPS, *applications])
+    installed = [*standing.INSTALLED_APPS, *applications]
     settings |= {"MIDDLEWARE": [*standing.MIDDLEWARE, *middleware], "ROOT_URLCONF": f"{__package__}.{urls}"}
-    with override_settings(**settings), installed:  # applications read the other settings while they are installed
+    with override_settings(**settings), _announced(installed), override_settings(INSTALLED_APPS=installed):
         if applications not in _migrated:
             call_command("migrate", verbosity=0)
             _migrated.add(applications)
@@ -38,3 +38,16 @@ def site(urls: str, *applications: str, middleware: Sequence[str] = (), **settin
             django_auth_app.populate()  # rows of these applications would stay in the way of the next story
         finally:
             admin._registry = before
+
+
+@contextmanager
+def _announced(installed: list[str]) -> Iterator[None]:
+    """Applications read the settings while they are installed, `INSTALLED_APPS` too: models that are abstract elsewhere (Django
+    REST framework's tokens), once a process. A story that imports such a module must install its application."""
+    from django.conf import settings
+
+    settings.INSTALLED_APPS = installed
+    try:
+        yield
+    finally:
+        del settings.INSTALLED_APPS
