@@ -122,7 +122,7 @@ class Attempt:
         for name in _LEARNT:
             if getattr(self, name) is None:
                 setattr(self, name, getattr(other, name))
-        if self.strategy.carrier and not other.strategy.carrier:
+        if self.strategy is Strategy.UNKNOWN or (self.strategy.carrier and not other.strategy.carrier):
             self.strategy = other.strategy
         if other.status is Status.FAILURE:
             self.learnt = self.learnt or other.why

@@ -314,6 +314,13 @@ def test_carrier_never_overwrites_a_mechanism(fakelib: ModuleType, bench: Bench)
     assert [e[1] for e in bench.events.told()] == ["saml"]
 
 
+def test_any_mechanism_is_better_than_none(fakelib: ModuleType, bench: Bench) -> None:
+    """A function that takes credentials of every kind learns from inside that it was a token, though that is a carrier."""
+    bench.install(row("outer"), row("authenticate", user_or_none, event="auth.verify", strategy=Strategy.TOKEN))
+    fakelib.outer("ann", "no")
+    assert [e[1] for e in bench.events.told()] == ["token"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
