@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "tail": "the newest records, and those to come (-f)",
     "verify": "is the evidence whole? what was changed, removed or added",
     "digest": "write down which streams there are, for verify --registry",
+    "ship": "deliver what the journals hold to the collector, once or --follow",
     "doctor": "is everything watched, written and delivered here?",
     "init": "write an env file with the options",
     "schema": "events, actions, strategies, reasons, attributes",

@@ -15,7 +15,7 @@ from .cursor import Position
 from .follow import Found, follow, last_record
 from .line import Envelope
 from .locks import HeldLock
-from .names import cursor_path, dead_path, lock_path, locked_streams
+from .names import cursor_path, dead_path, files, lock_path, locked_streams
 from .overflow import Overflow
 
 __all__ = ("Backlog", "Batch")
@@ -54,12 +54,17 @@ class Backlog:
         *,
         overflow: Overflow | None = None,
         envelope: Envelope | None = None,
+        shipping: bool = False,
     ) -> None:
-        """*own* is the stream of this process, if it writes one; *overflow* and *envelope* are what it keeps in memory."""
+        """*own* is the stream of this process, if it writes one; *overflow* and *envelope* are what it keeps in memory.
+
+        With *shipping*, also the streams of processes that deliver nothing themselves are taken over, ended or alive.
+        """
         self.folder = folder
         self._own = own
         self._memory = (overflow, envelope) if overflow is not None and envelope is not None else None
-        self._adopted: dict[str, HeldLock] = {}
+        self._shipping = shipping
+        self._adopted: dict[str, HeldLock | None] = {}
         self._reached: dict[str, Position | None] = {}
 
     def next(self, limit: int) -> Batch | None:
@@ -72,7 +77,7 @@ class Backlog:
             batch = self._from_files(stream, limit)
             if batch is not None:
                 return batch
-            self._adopted.pop(stream).release(done=True)
+            self._let_go(stream, done=True)
         return None
 
     def acknowledge(self, batch: Batch) -> None:
@@ -106,24 +111,41 @@ class Backlog:
 
     def adopt(self) -> int:
         """Take over the streams of dead processes that may still have something to deliver; how many."""
-        count = 0
-        for stream in sorted(locked_streams(self.folder) - {self._own, *self._adopted}):
+        before = len(self._adopted)
+        locked = locked_streams(self.folder)
+        for stream in sorted(locked - {self._own, *self._adopted}):
             lock = HeldLock.take(lock_path(self.folder, stream))
-            if lock is not None:
+            if lock is not None or (self._shipping and self._delivered_by_nobody(stream)):
                 self._adopted[stream] = lock
-                count += 1
-        return count
+        if self._shipping:
+            ended = {file.stream for file in files(self.folder)} - locked
+            self._adopted |= {stream: None for stream in sorted(ended - self._adopted.keys()) if self._depth(stream)}
+        return len(self._adopted) - before
 
     def close(self) -> None:
         """Let go of adopted streams: another process may go on with them."""
-        while self._adopted:
-            self._adopted.popitem()[1].release(done=False)
+        for stream in list(self._adopted):
+            self._let_go(stream, done=False)
 
     def forget(self) -> None:
         """In a forked child: close our copies of what the parent holds."""
         for lock in self._adopted.values():
-            lock.forget()
+            if lock is not None:
+                lock.forget()
         self._adopted.clear()
+
+    def _let_go(self, stream: str, *, done: bool) -> None:
+        lock = self._adopted.pop(stream)
+        if lock is not None:
+            lock.release(done=done)
+
+    def _delivered_by_nobody(self, stream: str) -> bool:
+        """Whether the living process that writes *stream* says that it delivers nothing, and something is to be delivered."""
+        try:
+            facts = json.loads(lock_path(self.folder, stream).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(facts, dict) and facts.get("delivering") is False and self._depth(stream) > 0
 
     def _from_files(self, stream: str, limit: int) -> Batch | None:
         found = _run(follow(self.folder, stream, self._position(stream)), limit)

@@ -181,7 +181,13 @@ class Life:
 
     def facts(self) -> dict[str, Any]:
         """What the lock file tells `authaudit doctor`."""
-        return {"pid": os.getpid(), "host": socket.gethostname(), "started": self._started, "guard_errors": dict(errors)}
+        return {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": self._started,
+            "delivering": self._retention.delivering,
+            "guard_errors": dict(errors),
+        }
 
 
 def _policy(config: Config) -> Policy | None:

@@ -1,0 +1,138 @@
+"""Deliver what the journals hold to the OpenTelemetry collector: what dead processes left, and what nobody else delivers."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..config import Config, Exporter, load
+from ..journal.backlog import Backlog
+from ..journal.locks import HeldLock
+from ..pipeline.delivery import Delivery
+from ..pipeline.otlp import open_sender
+from .main import UNFINISHED, CliError
+from .places import places
+from .progress import Progress
+
+__all__ = ("EPILOG", "add_flags", "run")
+
+EPILOG = """\
+examples:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317 authaudit ship     once: everything that waits, then end
+  authaudit ship --follow                                             stay, and deliver what is written (Ctrl-C or SIGTERM ends)
+  authaudit ship --store /var/lib/shop/journal                        one place only
+
+The standard variables say where to and how (OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _CERTIFICATE ...). A record counts as
+delivered when the collector has acknowledged it; what was delivered before is not sent again. Processes that deliver themselves
+go on doing so. Exit codes: 0 everything is delivered, 3 something still waits.
+"""
+
+_LOOK = 5.0  # seconds between looks for new journals
+_ONE_TURN = 0.5  # seconds
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument(
+        "--store",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a journal folder; several (all default places, if not given)",
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="stay, and deliver what is written from now on")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after so long without --follow (60)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Deliver, once or until the end."""
+    config = load(exporter="auto")  # a journal that its own process does not deliver is just what is shipped
+    if config.exporter is not Exporter.OTLP:
+        raise CliError("no collector is named: set OTEL_EXPORTER_OTLP_ENDPOINT, like http://localhost:4317")
+    with ExitStack() as stack:
+        backlogs = [stack.enter_context(_taken(folder)) for folder in _folders(options, config)]
+        deliveries = [_delivery(backlog, config) for backlog in backlogs]
+        return _follow(deliveries) if options.follow else _once(backlogs, deliveries, options.timeout)
+
+
+def _folders(options: argparse.Namespace, config: Config) -> list[Path]:
+    """Folders with journals: what was named, and one level below."""
+    found = places(options.store, config)
+    below = [folder for place in found if place.is_dir() for folder in (place, *sorted(filter(Path.is_dir, place.iterdir())))]
+    folders = [folder for folder in below if any(folder.glob("*.jsonl")) or (options.follow and folder in found)]
+    if not folders:
+        raise CliError(f"there are no journals in {', '.join(map(str, found))}; --store names a folder")
+    return folders
+
+
+@contextmanager
+def _taken(folder: Path) -> Iterator[Backlog]:
+    """The backlog of *folder*, which no other shipper has meanwhile."""
+    path = folder / "ship.lock"
+    path.touch(mode=0o600)
+    lock = HeldLock.take(path)
+    if lock is None:
+        raise CliError(f"another `authaudit ship` is at work in {folder}", UNFINISHED)
+    try:
+        yield Backlog(folder, shipping=True)
+    finally:
+        lock.release(done=True)
+
+
+def _delivery(backlog: Backlog, config: Config) -> Delivery:
+    sender = open_sender(config.otlp_protocol)
+    return Delivery(backlog, sender, max_size=config.write_batching_max_size, interval=_LOOK)
+
+
+def _once(backlogs: list[Backlog], deliveries: list[Delivery], timeout: float) -> int:
+    """Deliver what waits now; give up where nothing moves for *timeout* seconds."""
+    for backlog in backlogs:
+        backlog.adopt()
+    left = total = sum(backlog.depth() for backlog in backlogs)
+    progress = Progress("delivering", total)
+    moved = time.monotonic()
+    while left and time.monotonic() - moved < timeout:
+        for delivery in deliveries:
+            delivery.flush(_ONE_TURN)
+        now_left = sum(delivery.stats.depth for delivery in deliveries)
+        if now_left < left:
+            moved = time.monotonic()
+        progress(left - now_left)
+        left = now_left
+    progress.finish()
+    return _end(deliveries)
+
+
+def _follow(deliveries: list[Delivery]) -> int:
+    """Deliver until SIGTERM or Ctrl-C."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    for delivery in deliveries:
+        delivery.start()
+    print(f"following {len(deliveries)} folder{'s' if len(deliveries) != 1 else ''}", file=sys.stderr, flush=True)
+    ended.wait()
+    return _end(deliveries)
+
+
+def _end(deliveries: list[Delivery]) -> int:
+    for delivery in deliveries:
+        delivery.shutdown()
+    stats = [delivery.stats for delivery in deliveries]
+    exported, buried, left = (sum(getattr(one, name) for one in stats) for name in ("exported", "buried", "depth"))
+    print(f"{exported} delivered")
+    if buried:
+        print(f"{buried} refused for good: they are set aside in .dead.jsonl files beside the journals", file=sys.stderr)
+    if left:
+        why = next((one.last.detail for one in stats if one.depth and one.last is not None), "no answer")
+        print(f"{left} still wait: {why}", file=sys.stderr)
+    return UNFINISHED if left else 0
