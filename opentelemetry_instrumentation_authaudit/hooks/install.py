@@ -24,7 +24,7 @@ from .hook import Hook, Role
 from .signals import connect
 from .subclasses import follow_subclasses
 from .watch import Watch
-from .wrapper import ABSENT, Watched, find, watched
+from .wrapper import ABSENT, Watched, find, raw, watched
 
 __all__ = ("Installation", "Missing", "applies")
 
@@ -119,9 +119,9 @@ class Installation:
 
     def _wrap(self, hook: Hook, label: str, parent: Any, name: str) -> None:
         before = vars(parent).get(name, ABSENT)
-        raw = inspect.getattr_static(parent, name)
-        kind = type(raw) if isinstance(raw, (classmethod, staticmethod)) else None
-        function = raw if kind is None else raw.__func__
+        stored = raw(parent, name)
+        kind = type(stored) if isinstance(stored, (classmethod, staticmethod)) else None
+        function = stored if kind is None else stored.__func__
         bound = inspect.isclass(parent) and kind is not staticmethod
         wrapper = Watched.around(Watch(self.engine, hook, label, function, bound=bound), before)
         after: Any = wrapper if kind is None else kind(wrapper)

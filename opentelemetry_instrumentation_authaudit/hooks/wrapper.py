@@ -16,7 +16,7 @@ from .hook import Hook, Role
 from .request import request_driver_of
 from .watch import Driver, Watch
 
-__all__ = ("ABSENT", "Watched", "find", "watched")
+__all__ = ("ABSENT", "Watched", "find", "raw", "watched")
 
 ABSENT: Final = object()
 """What "stood there" where a class only inherits the name."""
@@ -105,8 +105,10 @@ def find(module: ModuleType, path: str) -> tuple[Any, str] | str:
         parent = getattr(parent, step, None)
         if parent is None:
             return f"no {step}"
-    try:
-        inspect.getattr_static(parent, name)
-    except AttributeError:
-        return f"no {name}"
-    return parent, name
+    return f"no {name}" if raw(parent, name) is ABSENT else (parent, name)
+
+
+def raw(parent: Any, name: str) -> Any:
+    """What is stored under *name*, unbound, ABSENT if nothing; *parent* may be a module behind a proxy (zope.deprecation)."""
+    own = getattr(parent, "__dict__", {})
+    return own[name] if name in own else inspect.getattr_static(parent, name, ABSENT)

@@ -103,6 +103,25 @@ def test_watched_function_can_be_pickled_copied_and_held_weakly(fakelib: Any, be
     assert watched(pickle.loads(kept)) is None
 
 
+def test_module_behind_a_proxy(fakelib: ModuleType, bench: Bench) -> None:
+    """A module that stands behind an object which warns of deprecated names (zope.deprecation) is one for all that."""
+
+    class Proxy:
+        def __getattribute__(self, name: str) -> Any:
+            return ModuleType if name == "__class__" else getattr(fakelib, name)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            setattr(fakelib, name, value)
+
+    sys.modules["fakelib"] = Proxy()  # type: ignore[assignment]
+    plain = fakelib.authenticate
+    bench.install(AUTHENTICATE)
+    fakelib.authenticate("ann", "ok")
+    assert [event.subject for event in bench.events] == ["ann"]
+    bench.installation.remove()
+    assert fakelib.authenticate is plain
+
+
 def test_alias_of_a_watched_function_can_be_pickled(fakelib: Any, bench: Bench) -> None:
     """An old name of the same method, with a row of its own."""
     fakelib.Service.alias = fakelib.Service.plain

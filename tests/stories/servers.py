@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 
@@ -52,23 +52,24 @@ async def hypercorn(app: Any) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def waitress(app: Any) -> AsyncIterator[str]:
-    """For WSGI, with threads."""
+    """For WSGI, with threads. By itself Waitress takes headers of proxies away from what it hands on."""
     from waitress.server import create_server
 
-    sock = _bound()
-    server = create_server(app, sockets=[sock], threads=4)
-    thread = Thread(target=_until_closed, args=(server,))
+    sock, done = _bound(), Event()
+    server = create_server(app, sockets=[sock], threads=4, clear_untrusted_proxy_headers=False)
+
+    def run() -> None:
+        while not done.is_set():
+            server.asyncore.loop(timeout=0.05, map=server._map, count=1)
+        server.task_dispatcher.shutdown()
+        server.close()
+        server.asyncore.close_all(server._map)
+
+    thread = Thread(target=run)
     thread.start()
     yield _address(sock)
-    server.close()
-    server.task_dispatcher.shutdown()
+    done.set()
     await asyncio.to_thread(thread.join)
-
-
-def _until_closed(server: Any) -> None:
-    """Waitress stops by an interrupt or by an error on its closed socket."""
-    while server._map:
-        server.asyncore.loop(timeout=0.05, map=server._map, count=1)
 
 
 @contextlib.asynccontextmanager
@@ -151,3 +152,23 @@ def werkzeug(app: Any) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextlib.contextmanager
+def django() -> Iterator[str]:
+    """The Django site that is set up, with this thread's database, as Django's own live tests share it."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.db import connections
+
+    shared, handler = connections["default"], WSGIHandler()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        connections["default"] = shared
+        return handler(environ, start_response)
+
+    shared.inc_thread_sharing()
+    try:
+        with werkzeug(application) as address:
+            yield address
+    finally:
+        shared.dec_thread_sharing()
