@@ -94,7 +94,7 @@ PEERS: Final = (
         needs=("freezegun", "python-dateutil", "six"),
     ),
     Peer("flask-login", "Flask-Login", "unittest", ("discover", "-s", "tests"), needs=("semantic-version",)),
-    by_pytest("flask-jwt-extended", "Flask-JWT-Extended", "tests", fast=True),
+    by_pytest("flask-jwt-extended", "Flask-JWT-Extended", "tests", "-c", "tox.ini", fast=True),
     Peer("flask-httpauth", "Flask-HTTPAuth", "unittest", ("discover", "-s", "tests"), fast=True),
     by_pytest("webauthn", "webauthn", "tests", fast=True),
     by_pytest("flask", "Flask", "tests", needs=("pytest<9",)),  # its tests import what pytest 9 has no more
@@ -128,8 +128,7 @@ PEERS: Final = (
     by_pytest(
         "aiohttp",
         "aiohttp",
-        *(f"tests/test_web_{part}.py" for part in ("app", "exceptions", "functional", "middleware", "request", "response")),
-        *("tests/test_web_urldispatcher.py", "tests/test_web_websocket_functional.py", "tests/test_classbasedview.py"),
+        *(f"tests/test_web_{part}.py" for part in ("app", "exceptions", "middleware", "request", "response", "urldispatcher", "websocket_functional")),
         *("-p", "asyncio", "-p", "pytest_mock"),
         needs=("pytest-mock", "trustme", "re-assert"),
     ),
@@ -137,10 +136,10 @@ PEERS: Final = (
         "tornado",
         "tornado",
         "tornado.test.runtests",
-        tuple(f"tornado.test.{part}_test" for part in ("auth", "gen", "httpserver", "routing", "web", "websocket")),
+        tuple(f"tornado.test.{part}_test" for part in ("auth", "httpserver", "routing", "web", "websocket")),
         fast=True,
     ),
-    by_pytest("pyramid", "pyramid", "tests", needs=("zope.component", "venusian")),
+    by_pytest("pyramid", "pyramid", "tests", needs=("zope.component", "zope.hookable", "zope.event")),
     Peer(
         "allauth",
         "django-allauth",
@@ -153,6 +152,16 @@ PEERS: Final = (
         ),
         results=junit,
         needs=("pytest-django",),
+    ),
+    by_pytest(
+        "djangorestframework", "djangorestframework", "tests", "--no-migrations", "-p", "pytest_django.plugin", needs=("pytest-django",)
+    ),
+    by_pytest(
+        "simplejwt",
+        "djangorestframework_simplejwt",
+        *("tests", "-c", "pytest.ini", "-p", "pytest_django.plugin"),
+        needs=("pytest-django", "freezegun", "python-dateutil", "python-jose", "ecdsa", "rsa", "pyasn1", "six"),
+        fast=True,
     ),
 )
 

@@ -23,9 +23,11 @@ def _bind(call: Call) -> Flow:
     mechanism = None if connection.authentication == "SIMPLE" else text(_mechanism(connection))
     via = before if before != identity else None
     failure = _failure(connection, outcome)
+    if _repeated(connection) and (failure is None or failure.get("status") is not Status.FAILURE):
+        return SKIP
     if failure is not None:
         return Facts(identity=identity, via=via, params={"mechanism": mechanism}, **failure)
-    return SKIP if _repeated(connection) else bound(identity, mechanism, via=via)
+    return bound(identity, mechanism, via=via)
 
 
 def _auto_bind(call: Call) -> Flow:
@@ -132,7 +134,7 @@ def _only_noted(connection: Any, outcome: Outcome) -> bool:
 
 
 def _repeated(connection: Any) -> bool:
-    """A restartable connection binds again by itself, a pool in threads of its own: with what was told before."""
+    """A restartable connection binds again by itself, a pool in threads of its own: only a refusal is new."""
     by_pool = type(threading.current_thread()).__name__ == "PooledConnectionThread"
     return by_pool or bool(getattr(connection.strategy, "_restarting", False))
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from ..hooks import SKIP, Call, Facts, Flow, Hook, Outcome, Reason, Skip, Strategy
+from ..hooks import SKIP, Call, Facts, Flow, Hook, Outcome, Reason, Skip, Status, Strategy
 from .ldap_results import BIND_PARAMS, bound, password_event, refused, text
 
 __all__ = ("BLIND", "HOOKS")
@@ -84,7 +84,7 @@ def _sasl_step(call: Call) -> Flow:
 
 
 def _reconnection(_call: Call) -> Flow:
-    """A connection that was lost repeats its last bind: with what was told before."""
+    """A connection that was lost repeats its last bind: only a refusal is new."""
     token = _again.set(True)
     yield
     _again.reset(token)
@@ -116,9 +116,12 @@ def _changed(outcome: Outcome, dn: str | None, event: str) -> Facts:
 
 
 def _told(outcome: Outcome, identity: str | None, mechanism: str | None = None, *, named: bool = True) -> Facts | Skip:
+    failure = _failure(outcome.error)
+    if _again.get() and failure.get("status") is not Status.FAILURE:
+        return SKIP
     if outcome.error is not None:
-        return Facts(identity=identity, params={"mechanism": mechanism}, **_failure(outcome.error))
-    return SKIP if _again.get() else bound(identity, mechanism, named=named)
+        return Facts(identity=identity, params={"mechanism": mechanism}, **failure)
+    return bound(identity, mechanism, named=named)
 
 
 def _failure(error: BaseException | None) -> dict[str, Any]:

@@ -163,9 +163,13 @@ class TestReconnection:
 
     def test_bind_is_repeated(self, tmp_path: Path, connect: Any, audit_trail: AuditTrail) -> None:
         """What the library does by itself after the server was away is nobody's sign-in."""
+        import ldap
+
         with serve(tmp_path / "first", {"ann": RIGHT}) as first:
             connection = connect(first.url, "ReconnectLDAPObject", retry_delay=0.01)
             connection.simple_bind_s(ANN, RIGHT)
+        with pytest.raises(ldap.SERVER_DOWN):
+            connection.search_s(BASE, 2, "(uid=ann)")
         with serve(tmp_path / "second", {"ann": RIGHT}, port=first.port):
             assert connection.search_s(BASE, 2, "(uid=ann)")
             assert pickle.loads(pickle.dumps(connection)).whoami_s() == f"dn:{ANN}"
