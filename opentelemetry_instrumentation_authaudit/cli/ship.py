@@ -61,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         backlogs = [stack.enter_context(_taken(folder)) for folder in _folders(options, config)]
         deliveries = [_delivery(backlog, config) for backlog in backlogs]
-        return _follow(deliveries) if options.follow else _once(backlogs, deliveries, options.timeout)
+        if options.follow:
+            _follow(deliveries)
+        else:
+            _once(backlogs, deliveries, options.timeout)
+        return _end(backlogs, deliveries)
 
 
 def _folders(options: argparse.Namespace, config: Config) -> list[Path]:
@@ -93,7 +97,7 @@ def _delivery(backlog: Backlog, config: Config) -> Delivery:
     return Delivery(backlog, sender, max_size=config.write_batching_max_size, interval=_LOOK)
 
 
-def _once(backlogs: list[Backlog], deliveries: list[Delivery], timeout: float) -> int:
+def _once(backlogs: list[Backlog], deliveries: list[Delivery], timeout: float) -> None:
     """Deliver what waits now; give up where nothing moves for *timeout* seconds."""
     for backlog in backlogs:
         backlog.adopt()
@@ -109,10 +113,9 @@ def _once(backlogs: list[Backlog], deliveries: list[Delivery], timeout: float) -
         progress(left - now_left)
         left = now_left
     progress.finish()
-    return _end(deliveries)
 
 
-def _follow(deliveries: list[Delivery]) -> int:
+def _follow(deliveries: list[Delivery]) -> None:
     """Deliver until SIGTERM or Ctrl-C."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,18 +124,28 @@ def _follow(deliveries: list[Delivery]) -> int:
         delivery.start()
     print(f"following {len(deliveries)} folder{'s' if len(deliveries) != 1 else ''}", file=sys.stderr, flush=True)
     ended.wait()
-    return _end(deliveries)
 
 
-def _end(deliveries: list[Delivery]) -> int:
+def _end(backlogs: list[Backlog], deliveries: list[Delivery]) -> int:
+    """Say what came of it."""
     for delivery in deliveries:
         delivery.shutdown()
     stats = [delivery.stats for delivery in deliveries]
-    exported, buried, left = (sum(getattr(one, name) for one in stats) for name in ("exported", "buried", "depth"))
+    exported, buried = sum(one.exported for one in stats), sum(one.buried for one in stats)
+    left = sum(map(_waiting, backlogs))
     print(f"{exported} delivered")
     if buried:
         print(f"{buried} refused for good: they are set aside in .dead.jsonl files beside the journals", file=sys.stderr)
     if left:
-        why = next((one.last.detail for one in stats if one.depth and one.last is not None), "no answer")
+        why = next((one.last.detail for one in stats if one.last is not None and one.last.detail), "no answer")
         print(f"{left} still wait: {why}", file=sys.stderr)
     return UNFINISHED if left else 0
+
+
+def _waiting(backlog: Backlog) -> int:
+    """How many records of its folder are not acknowledged, now that the delivery has let go of them."""
+    backlog.adopt()
+    try:
+        return backlog.depth()
+    finally:
+        backlog.close()
