@@ -81,6 +81,7 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("django_otp", "django_otp", ("django-otp",), ">=1.2"),
     Library("two_factor", "two_factor", ("django-two-factor-auth",), ">=1.15.2"),
     Library("axes", "axes", ("django-axes",), ">=6.1"),
+    Library("sesame", "sesame", ("django-sesame",), ">=3.1"),
     Library("aiohttp", "aiohttp.web", ("aiohttp",), ">=3.9"),
     Library("flask_jwt_extended", "flask_jwt_extended", ("Flask-JWT-Extended",), ">=4.5.1"),
     Library("flask_httpauth", "flask_httpauth", ("Flask-HTTPAuth",), ">=4.8"),
@@ -90,4 +91,5 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("oauth2_provider", "oauth2_provider", ("django-oauth-toolkit",), ">=2.3"),
     Library("rest_framework", "rest_framework", ("djangorestframework",), ">=3.14"),
     Library("pyramid", "pyramid", ("pyramid",), ">=2.0"),
+    Library("simplejwt", "rest_framework_simplejwt", ("djangorestframework-simplejwt",), ">=5.2"),
 )
