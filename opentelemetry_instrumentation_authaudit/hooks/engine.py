@@ -156,7 +156,7 @@ def active_engine() -> Engine | None:
 def event_of(attempt: Attempt, scope: RequestScope | None) -> AuditEvent:
     """The attempt as an event, with what surrounds it."""
     around = ambient.get()
-    actor = attempt.actor or (None if scope is None else scope.actor_beside(attempt.subject))
+    actor = attempt.actor if scope is None else scope.actor_of(attempt)
     failed = attempt.status is not Status.SUCCESS
     return AuditEvent(
         event=attempt.event,

@@ -91,10 +91,10 @@ class RequestScope:
         with self._lock:
             self.hints.append(attempt)
 
-    def actor_beside(self, subject: str | None) -> Actor | None:
-        """Who acts in this request, where a hint says so and it is not *subject*: somebody who impersonates the user."""
-        actor = next((hint.actor for hint in self.hints if hint.actor is not None), None)
-        return None if actor is None or actor.id == subject else actor
+    def actor_of(self, attempt: Attempt) -> Actor | None:
+        """Who does it, where that is not the subject: a hint may know that somebody impersonates the user who seems to act."""
+        real = next((hint.actor for hint in self.hints if hint.actor is not None), None)
+        return attempt.actor if real is None else None if real.id == attempt.subject else real
 
     def close(self, status_code: int | None, error: BaseException | None) -> list[Attempt]:
         """The response is known: tell what was parked, then what can only be concluded. Closing again tells nothing."""
@@ -261,9 +261,9 @@ def _one_person(one: Attempt, other: Attempt) -> bool:
 
 def _same_subject(step: Attempt, attempt: Attempt) -> bool:
     """A success may close a step of nobody in particular; a failure only takes a step that certainly was its own: a session that is
-    refused was asked for with what had been checked elsewhere."""
+    refused was asked for with what had been checked elsewhere, and so is an account that a provider's word does not find."""
     if step.hook.foreign is not attempt.hook.foreign:
-        return attempt.status is Status.SUCCESS or attempt.strategy is Strategy.SESSION
+        return attempt.status is Status.SUCCESS or attempt.strategy in {Strategy.SESSION, step.strategy}
     if attempt.status is Status.SUCCESS:
         return step.subject is None or attempt.subject is None or step.subject == attempt.subject
     return step.subject is not None and step.subject == attempt.subject

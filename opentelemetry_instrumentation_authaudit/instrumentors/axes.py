@@ -42,8 +42,7 @@ def _sent_name(request: Any) -> str | None:
     """The name in the form, where axes has read it."""
     from axes.conf import settings  # noqa: PLC0415 -- the application has imported it
 
-    form = vars(request).get("_post")
-    return None if form is None else django.text(form.get(settings.AXES_USERNAME_FORM_FIELD))
+    return django.posted(request, settings.AXES_USERNAME_FORM_FIELD)
 
 
 def _locks(call: Call) -> Flow:

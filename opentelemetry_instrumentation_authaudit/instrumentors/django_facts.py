@@ -22,17 +22,21 @@ __all__ = (
     "complaint",
     "current",
     "identity",
+    "in_session",
+    "keyed",
     "loaded",
     "mechanism",
     "nothing",
     "password_event",
     "pending",
+    "posted",
     "read",
     "refused",
     "resource",
     "session_key",
     "subject",
     "text",
+    "user_of",
 )
 
 _IDENTITIES: Final = ("username", "email", "login", "remote_user")
@@ -80,15 +84,21 @@ def subject(user: Any) -> str | None:
     key = getattr(user, "pk", None)
     if key is None:
         return None
-    meta = getattr(user, "_meta", None)
-    return str(key) if meta is None else f"{meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
+    return str(key) if getattr(user, "_meta", None) is None else keyed(user, key)
+
+
+def keyed(model: Any, key: Any) -> str:
+    """The subject that *model*, or the model of that row, keeps under *key*."""
+    return f"{model._meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
 
 
 def loaded(user: Any) -> Any:
     """What a lazy object has loaded, without making it load; any other object itself."""
     from django.utils.functional import LazyObject  # noqa: PLC0415 -- the application has imported it, else this would not run
 
-    return vars(user).get("_wrapped") if isinstance(user, LazyObject) else user
+    while isinstance(user, LazyObject):  # middlewares wrap what others have wrapped
+        user = vars(user).get("_wrapped")
+    return user
 
 
 def resource(user: Any) -> str | None:
@@ -97,22 +107,32 @@ def resource(user: Any) -> str | None:
     return None if meta is None else str(meta.label)
 
 
-def _signed_in() -> str | None:
-    """Who is signed in on this request, if Django has loaded the user already."""
-    request = current.get()
-    user = None if request is None else vars(request).get("user")
-    return subject(getattr(user, "_wrapped", user))  # what a lazy object has loaded; before that it has no `pk`
+def user_of(request: Any) -> Any:
+    """Who is signed in on *request*, if Django has loaded the user already."""
+    return None if request is None else loaded(vars(request).get("user"))
+
+
+def in_session(request: Any, name: str) -> Any:
+    """What the session holds under *name*, if Django has loaded it already."""
+    return (getattr(getattr(request, "session", None), "__dict__", {}).get("_session_cache") or {}).get(name)
+
+
+def posted(request: Any, name: str) -> str | None:
+    """A field of the form, if somebody has read it already."""
+    form = vars(request).get("_post")
+    return None if form is None else text(form.get(name))
 
 
 def actor(whose: str | None) -> Actor | None:
     """Who does it, where that is not the subject *whose*."""
-    who = _signed_in()
+    who = subject(user_of(current.get()))
     return None if who is None or who == whose else Actor(who)
 
 
 def password_event(whose: str | None) -> str:
     """What setting the password of *whose* is, where no form says so: the view and who is signed in tell."""
-    request, who = current.get(), _signed_in()
+    request = current.get()
+    who = subject(user_of(request))
     view = getattr(getattr(request, "resolver_match", None), "func", None)
     if hasattr(getattr(view, "view_class", None), "reset_url_token") or (request is not None and who is None):
         return "password.reset"

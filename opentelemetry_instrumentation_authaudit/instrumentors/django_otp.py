@@ -29,10 +29,10 @@ def about(device: Any) -> dict[str, Any]:
     """Facts about whose device it is and which, without loading the user."""
     kinds = (kind.__name__ for kind in type(device).__mro__)
     meta, key = device._meta, vars(device).get("user_id")  # noqa: SLF001 -- Django's documented name
-    model = meta.get_field("user").related_model._meta  # noqa: SLF001
+    owner = meta.get_field("user").related_model
     return {
-        "subject": None if key is None else f"{model.concrete_model._meta.label_lower}:{key}",  # noqa: SLF001
-        "resource": model.label,
+        "subject": None if key is None else django.keyed(owner, key),
+        "resource": django.resource(owner),
         "strategy": next((_STRATEGIES[kind] for kind in kinds if kind in _STRATEGIES), Strategy.OTP),
         "params": {"device": meta.label_lower if device.pk is None else f"{meta.label_lower}/{device.pk}"},
     }
