@@ -123,6 +123,13 @@ def _revoke_both(call: Call) -> Flow:
     return Facts(actor=django.actor(facts["subject"]), **facts)
 
 
+def _withdrawn(call: Call) -> Flow:
+    """On the page of what one has allowed; before 3.4 it deletes the row and revokes nothing."""
+    facts = _whose(call.instance.object)
+    yield
+    return Facts(actor=django.actor(facts["subject"]), **facts)
+
+
 def _reused(_call: Call) -> Flow:
     """A refresh token was used up before: the whole family of it is revoked."""
     yield
@@ -200,6 +207,7 @@ HOOKS: tuple[Hook, ...] = (
         strategy=Strategy.OAUTH2,
         optional=True,
     ),
+    _REVOKE(target=f"{_P}views.token:AuthorizedTokenDeleteView.form_valid", extract=_withdrawn),
     Hook(
         target=f"{_P}views.oidc:RPInitiatedLogoutView.do_logout",
         extract=_logged_out,
