@@ -96,7 +96,17 @@ PEERS: Final = (
     Peer("flask-login", "Flask-Login", "unittest", ("discover", "-s", "tests"), needs=("semantic-version",)),
     by_pytest("flask-jwt-extended", "Flask-JWT-Extended", "tests", "-c", "tox.ini", fast=True),
     Peer("flask-httpauth", "Flask-HTTPAuth", "unittest", ("discover", "-s", "tests"), fast=True),
-    by_pytest("webauthn", "webauthn", "tests", fast=True),
+    by_pytest(
+        "webauthn",
+        "webauthn",
+        "tests",
+        "--ignore=tests/test_validate_certificate_chain.py",  # it and those below use a file that the distribution lacks
+        *(
+            f"--ignore=tests/test_verify_registration_response_{kind}.py"
+            for kind in ("android_key", "android_safetynet", "apple")
+        ),
+        fast=True,
+    ),
     by_pytest("flask", "Flask", "tests", needs=("pytest<9",)),  # its tests import what pytest 9 has no more
     by_pytest(
         "starlette",
@@ -128,7 +138,10 @@ PEERS: Final = (
     by_pytest(
         "aiohttp",
         "aiohttp",
-        *(f"tests/test_web_{part}.py" for part in ("app", "exceptions", "middleware", "request", "response", "urldispatcher", "websocket_functional")),
+        *(
+            f"tests/test_web_{part}.py"
+            for part in ("app", "exceptions", "middleware", "request", "response", "urldispatcher", "websocket_functional")
+        ),
         *("-p", "asyncio", "-p", "pytest_mock"),
         needs=("pytest-mock", "trustme", "re-assert"),
     ),
@@ -154,7 +167,13 @@ PEERS: Final = (
         needs=("pytest-django",),
     ),
     by_pytest(
-        "djangorestframework", "djangorestframework", "tests", "--no-migrations", "-p", "pytest_django.plugin", needs=("pytest-django",)
+        "djangorestframework",
+        "djangorestframework",
+        "tests",
+        "--no-migrations",
+        "-p",
+        "pytest_django.plugin",
+        needs=("pytest-django", "dj-database-url"),
     ),
     by_pytest(
         "simplejwt",
