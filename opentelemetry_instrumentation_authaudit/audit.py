@@ -160,17 +160,26 @@ def _never(_call: Call) -> Flow:
 def _facts(event: str, **given: Any) -> Facts:
     if lookup(event) is None:
         raise ValueError(_unknown("event", event, EVENTS) + " An event of your own is named custom.<name>.")
-    known = {**given, "event": event, "params": given.get("params") or {}}
+    known = {**given, "event": event, "params": _params(given.get("params"))}
     for name, kind in (("status", Status), ("strategy", Strategy)):
         if known.get(name) is not None:
             known[name] = _member(kind, name, known[name])
-    if known.get("reason") is not None and known["reason"] not in list(Reason):
-        known["reason"], known["error_type"] = Reason.UNKNOWN, known.get("error_type") or str(known["reason"])
-    elif known.get("reason") is not None:
-        known["reason"] = Reason(known["reason"])
+    reason = known.get("reason")
+    if reason is not None and not (isinstance(reason, str) and reason in list(Reason)):
+        known["error_type"] = known.get("error_type") or (reason if isinstance(reason, str) else type(reason).__name__)
+        known["reason"] = Reason.UNKNOWN
+    elif reason is not None:
+        known["reason"] = Reason(reason)
     if isinstance(known.get("actor"), str):
         known["actor"] = Actor(known["actor"])
     return Facts(**known)
+
+
+def _params(given: Any) -> dict[str, Any]:
+    """The parameters; none of a mapping that raises."""
+    with guard("audit.params"):
+        return {} if given is None else dict(given)
+    return {}
 
 
 def _member(kind: type[_E], name: str, value: object) -> _E:

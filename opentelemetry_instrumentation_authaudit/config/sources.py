@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .options import OPTIONS, PREFIX, option
@@ -28,7 +28,7 @@ _BATCHING: Final = (
 class Source:
     """What was written in one place, by the options' names; a name that is no option keeps the form in which it was written."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     called: Callable[[str], str]
     """How a name is written in that place, for messages."""
     accepts: frozenset[str] = _NAMES

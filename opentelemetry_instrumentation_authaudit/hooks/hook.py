@@ -84,17 +84,18 @@ IDENTITY_FIELDS: Final = ("username", "email", "login", "user", "identifier")
 """Names under which forms and calls take an identity."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """How a call ended: its result, or the exception on its way to the caller."""
+    """How a call ended: its result, or the exception on its way to the caller. It has no useful `repr`: both may hold secrets."""
 
     result: Any = None
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Facts:
-    """What an extractor learnt. None means "nothing to say": the row, the calls inside and the outcome then speak."""
+    """What an extractor learnt. None means "nothing to say": the row, the calls inside and the outcome then speak. It has no
+    useful `repr`: what it holds is not redacted yet."""
 
     status: Status | None = None
     event: str | None = None

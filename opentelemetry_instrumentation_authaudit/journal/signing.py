@@ -58,7 +58,8 @@ class SigningKey:
         """The checkpoint's `audit.integrity.value`: 64 hex digits."""
         return hmac.digest(self.secret, f"{stream}\n{number}\n{previous_hash}\n{dropped}".encode(), "sha256").hex()
 
-    def __str__(self) -> str:
+    def written(self) -> str:
+        """What stands in a key file: the secret, which no `str` shows."""
         return f"{self.id}:{self.generation}:{self.secret.hex()}\n"
 
 
@@ -70,7 +71,7 @@ def take_key(path: Path) -> SigningKey | None:
         if lock is None:
             raise PermissionError
         key = SigningKey.parse(path.read_text(encoding="utf-8"))
-        _replace(path, str(key.next()))
+        _replace(path, key.next().written())
     except (OSError, ValueError) as error:
         warn(
             "journal.signing_key",

@@ -123,7 +123,7 @@ class RecordingRefused(Exception):  # noqa: N818 -- reads as what happened, wher
 class Actor:
     """Who did it, where that is not the subject: `type` is `user`, `service` or `system`."""
 
-    id: str
+    id: str = field(repr=False)
     type: str = "user"
 
 
@@ -131,36 +131,40 @@ class Actor:
 class Param:
     """A parameter of the call as the library names it. A sensitive one is recorded only when `include_fields` names it."""
 
-    value: Any
+    value: Any = field(repr=False)
     sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The inbound request as the framework saw it, unparsed: addresses and headers are the client's to forge."""
+    """The inbound request as the framework saw it, unparsed: addresses and headers are the client's to forge. Its `repr` shows
+    nothing of theirs."""
 
     flow_id: str
     """Joins the records of one request (32 hex digits, random)."""
-    peer: str | None = None
+    peer: str | None = field(default=None, repr=False)
     """Address of the socket's peer."""
-    peer_port: int | None = None
-    forwarded: tuple[str, ...] = ()
+    peer_port: int | None = field(default=None, repr=False)
+    forwarded: tuple[str, ...] = field(default=(), repr=False)
     """Every `Forwarded` header line, in order (RFC 7239)."""
-    x_forwarded_for: tuple[str, ...] = ()
+    x_forwarded_for: tuple[str, ...] = field(default=(), repr=False)
     """Every `X-Forwarded-For` header line, in order."""
-    x_real_ip: tuple[str, ...] = ()
-    user_agent: str | None = None
+    x_real_ip: tuple[str, ...] = field(default=(), repr=False)
+    user_agent: str | None = field(default=None, repr=False)
     method: str | None = None
-    host: str | None = None
+    host: str | None = field(default=None, repr=False)
     route: str | None = None
     """The framework's route template (`/reset/<uidb64>/<token>/`)."""
-    path: str | None = None
+    path: str | None = field(default=None, repr=False)
     """The path without its query; recorded only where there is no route template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One thing that happened to an identity: raw facts, on their way from a hook to the pipeline."""
+    """One thing that happened to an identity: raw facts, on their way from a hook to the pipeline.
+
+    Tracebacks and error trackers show the `repr` of variables, so it tells nothing about anybody.
+    """
 
     event: str
     """Name in the catalogue, without the outcome: `auth.sign_in`."""
@@ -169,25 +173,25 @@ class AuditEvent:
     """Nanoseconds since the epoch: the end of the attempt."""
     library: str
     """Library and version that observed it: `flask-login 0.6.3`."""
-    action: str | None = None
+    action: str | None = field(default=None, repr=False)
     """Overrides the action that the catalogue derives from event, strategy and provider."""
     strategy: Strategy = Strategy.UNKNOWN
-    provider: str | None = None
+    provider: str | None = field(default=None, repr=False)
     reason: Reason | None = None
-    error_type: str | None = None
+    error_type: str | None = field(default=None, repr=False)
     inferred: bool = False
-    subject: str | None = None
-    identity: str | None = None
+    subject: str | None = field(default=None, repr=False)
+    identity: str | None = field(default=None, repr=False)
     identity_known: bool | None = None
     """Whether an account matched the identity; None where nobody knows."""
     actor: Actor | None = None
-    tenant: str | None = None
-    resource: str | None = None
-    token_id: str | None = None
-    session_key: str | None = None
+    tenant: str | None = field(default=None, repr=False)
+    resource: str | None = field(default=None, repr=False)
+    token_id: str | None = field(default=None, repr=False)
+    session_key: str | None = field(default=None, repr=False)
     attempts: int = 1
     repeats: int = 0
-    params: Mapping[str, Param] = field(default_factory=dict)
+    params: Mapping[str, Param] = field(default_factory=dict, repr=False)
     request: Request | None = None
     trace_id: int = 0
     span_id: int = 0

@@ -27,6 +27,7 @@ from .health import Health, observe
 from .life import Life, Sources
 from .provider import VERSION
 from .stream import CHECKPOINT, LOST, START, STOP, Facts, checkpoint, end, losses
+from .typed import typed
 
 __all__ = ("Pipeline",)
 
@@ -108,7 +109,7 @@ class Pipeline:
         if self._config.sdk_disabled:
             return None
         with guard("pipeline.sink"):
-            return self._dedup(event)
+            return self._dedup(typed(event))
         return None
 
     def force_flush(self, timeout_s: float = SHUTDOWN_SECONDS) -> bool:

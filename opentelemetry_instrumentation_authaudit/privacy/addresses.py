@@ -29,6 +29,10 @@ _LONGEST = 128
 """Characters: the longest address is 45, a zone id may add an interface's name."""
 _PORT = r"(?::(\d{1,5}|_[A-Za-z0-9._-]+))?"  # RFC 7239, 6: a port is a number or obfuscated
 _BRACKETED = re.compile(rf"\[([^\[\]]*)\]{_PORT}")
+# Candidates for an address within a text: two colons, or four numbers. `parse` decides.
+_WITHIN = re.compile(
+    r"(?<![\w.:])\[?(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:][\w.:%\]]{1,80}|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\d.]*\d)"
+)
 _DOTTED = re.compile(rf"([0-9.]+){_PORT}")
 
 
@@ -91,6 +95,15 @@ class AddressPrivacy:
         if address is None:
             return INVALID
         return self.keys.address(address.packed) if self.mode is IpPrivacy.HASH else self._network(address)
+
+    def within(self, text: str) -> str:
+        """*text*, every address in it as it is recorded: a network or a hash for it, nothing in mode exclude."""
+        return text if self.mode is IpPrivacy.NONE else _WITHIN.sub(self._replaced, text)
+
+    def _replaced(self, match: re.Match[str]) -> str:
+        whole, bare = match[0], match[0].strip("[]")  # of a bracket that is never closed, or of a sentence's full stop
+        found = next((text for text in (whole, bare, bare.rstrip(".:")) if parse(text) is not None), None)
+        return whole if found is None else whole.replace(found, self(found) or "")
 
     def _network(self, address: Address) -> str:
         """The network of *address* in CIDR notation, IPv6 compressed (RFC 5952)."""

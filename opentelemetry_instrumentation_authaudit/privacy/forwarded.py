@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from .addresses import INVALID, parse
 
-__all__ = ("Element", "parse_forwarded", "rebuild_forwarded", "rebuild_list", "split_list")
+__all__ = ("Element", "parse_forwarded", "rebuild_forwarded", "rebuild_host", "rebuild_list", "split_list")
 
 Pseudonymise: TypeAlias = Callable[[str], "str | None"]
 """An address as sent -> what is recorded of it, None for nothing (`AddressPrivacy`)."""
@@ -31,7 +31,11 @@ _SCHEME = re.compile(r"[A-Za-z]{1,10}")
 _OBFUSCATED = re.compile(r"(_[A-Za-z0-9._-]{1,64})(?::.*)?")
 _HOST_NAME = re.compile(r"([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))(?::\d{1,5})?")
 _LAST_LABEL_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?")  # the URL standard reads such a host as IPv4
-_EMBEDDED = re.compile(r"\d{1,3}(?:[._-]\d{1,3}){3}|[0-9A-Fa-f]{8}")  # an address inside a name: ip-192-0-2-43, c000022b
+# An address inside a name: ip-192-0-2-43, c000022b, 2001-db8--1, 2001-db8-cafe-0-0-0-0-17.
+_EMBEDDED = re.compile(
+    r"\d{1,3}(?:[._-]\d{1,3}){3}|[0-9A-Fa-f]{8}|(?<![A-Za-z0-9])[0-9A-Fa-f]{1,4}(?:[_-][0-9A-Fa-f]{1,4})*"
+    r"(?:--|__|(?:[_-][0-9A-Fa-f]{1,4}){3})(?:[0-9A-Fa-f]{1,4}(?![A-Za-z0-9])|(?![A-Za-z0-9]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,16 @@ def rebuild_list(lines: Iterable[str], pseudonymise: Pseudonymise) -> str:
     return ", ".join(filter(None, (_node(part, pseudonymise) for part in split_list(lines))))
 
 
+def rebuild_host(text: str | None, pseudonymise: Pseudonymise) -> str | None:
+    """A host: its name, unless it is, looks like, or contains an address."""
+    if text is None:
+        return None
+    name = _HOST_NAME.fullmatch(text)
+    if parse(text) is None and name and not _LAST_LABEL_NUMBER.fullmatch(name[1]) and not _EMBEDDED.search(name[1]):
+        return name[1].lower()
+    return pseudonymise(text)
+
+
 def _right_end(lines: Iterable[str]) -> str:
     """All lines as one list (RFC 9110, 5.3); of a too long one the last elements that are whole."""
     text = ",".join(lines)
@@ -108,7 +122,7 @@ def _rebuilt(element: Element, pseudonymise: Pseudonymise) -> str:
     parts = (
         ("for", _node(element.for_, pseudonymise)),
         ("by", _node(element.by, pseudonymise)),
-        ("host", _host(element.host, pseudonymise)),
+        ("host", rebuild_host(element.host, pseudonymise)),
         ("proto", _proto(element.proto)),
     )
     return ";".join(f"{name}={_quoted(value)}" for name, value in parts if value)
@@ -121,16 +135,6 @@ def _node(text: str | None, pseudonymise: Pseudonymise) -> str | None:
     obfuscated = _OBFUSCATED.fullmatch(text)
     if obfuscated:
         return INVALID if _EMBEDDED.search(obfuscated[1]) else obfuscated[1]
-    return pseudonymise(text)
-
-
-def _host(text: str | None, pseudonymise: Pseudonymise) -> str | None:
-    """A host: its name, unless it is, looks like, or contains an address."""
-    if text is None:
-        return None
-    name = _HOST_NAME.fullmatch(text)
-    if parse(text) is None and name and not _LAST_LABEL_NUMBER.fullmatch(name[1]) and not _EMBEDDED.search(name[1]):
-        return name[1].lower()
     return pseudonymise(text)
 
 

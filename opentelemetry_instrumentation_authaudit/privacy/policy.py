@@ -14,16 +14,18 @@ from ..guard import guard
 from ..model import names
 from ..model.event import AuditEvent
 from .addresses import AddressPrivacy
-from .forwarded import rebuild_forwarded, rebuild_list
+from .forwarded import rebuild_forwarded, rebuild_host, rebuild_list
 from .identity import IdentityRules
 from .pseudonyms import Keyring
 from .redaction import MASK, scrub, scrub_identifier, scrub_path, scrub_text, secret_name
 from .sanitise import CUT, MAX_ATTRIBUTES, MAX_CHARS, SCANNED_CHARS, cap, clean, parameter_name, plain, render
+from .shapes import mask_credentials, mask_opaque
 
 __all__ = ("Policy", "minimal")
 
 _CHAIN_ATTRIBUTES = 4  # stream, number, previous hash, end: added behind the policy
 _LIMIT = MAX_ATTRIBUTES - _CHAIN_ATTRIBUTES - len((names.REDACTED, names.TRUNCATED))
+_DIGITS_OF_A_TOKEN = 4
 _SHORTEST_ECHO = 8  # characters: a shorter user name may be a common word
 
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}(?:Error|Exception)")
@@ -32,7 +34,7 @@ _PUBLIC_PARAMS: Final = frozenset({"client_id", "scope"})
 
 _OURS: Final = frozenset({
     names.RECORD_ID, names.LOG, names.STRATEGY, names.OUTCOME, names.REASON, names.INFERRED, names.ATTEMPTS, names.REPEATS,
-    names.ACTOR_TYPE, names.CLIENT_SOURCE, names.METHOD, names.FLOW_ID, names.SCHEMA,
+    names.CLIENT_SOURCE, names.METHOD, names.FLOW_ID, names.SCHEMA,
 })  # fmt: skip
 """Words and numbers of ours: nobody outside chose them, so there is nothing to redact."""
 
@@ -109,6 +111,9 @@ class Policy:
         record = _Record(event, self.identities.mode_for(event), frozenset(declared))
         kept: dict[str, str] = {}
         for name, value in attributes.items():
+            if name.startswith(names.PARAM_PREFIX) and _is_secret(name.removeprefix(names.PARAM_PREFIX)):
+                record.redacted.add(f"{names.PARAM_PREFIX}*:name")
+                continue
             text = value if name in _OURS and type(value) is str else self._treated(_Field(name, value, record))
             if text and len(kept) < _LIMIT:
                 kept[name] = text
@@ -134,13 +139,18 @@ class Policy:
         return cap(clean(text))
 
 
-def _identifier(_policy: Policy, item: _Field) -> str | None:
+def _identifier(policy: Policy, item: _Field) -> str | None:
+    return policy.addresses.within(_versions(policy, item))
+
+
+def _versions(_policy: Policy, item: _Field) -> str:
+    """An identifier in which four numbers are a version, not an address."""
     text, rules = _scrubbed_identifier(item.text)
     item.removed.update(rules)
     return text
 
 
-def _free_text(_policy: Policy, item: _Field) -> str | None:
+def _free_text(_policy: Policy, item: _Field) -> str:
     text, rules = _scrubbed_text(item.text)
     item.removed.update(rules)
     return item.without_echo(text)
@@ -148,11 +158,17 @@ def _free_text(_policy: Policy, item: _Field) -> str | None:
 
 def _error_type(policy: Policy, item: _Field) -> str | None:
     """The name of an exception class may be long and hold a digit (`OAuth2AuthorizeCallbackError`); another's code may be anything."""
-    return item.text if _EXCEPTION.fullmatch(item.text) else _free_text(policy, item)
+    return item.text if _EXCEPTION.fullmatch(item.text) else policy.addresses.within(_free_text(policy, item))
 
 
-def _path(_policy: Policy, item: _Field) -> str | None:
-    return item.without_echo(scrub_path(item.text, item.removed))
+def _path(policy: Policy, item: _Field) -> str | None:
+    return policy.addresses.within(item.without_echo(scrub_path(item.text, item.removed)))
+
+
+def _server(policy: Policy, item: _Field) -> str | None:
+    """The host that the client asked for: a name, or an address like any other."""
+    text = _versions(policy, item)
+    return text if policy.addresses.mode is IpPrivacy.NONE else rebuild_host(text, policy.addresses)
 
 
 def _param(policy: Policy, item: _Field) -> str | None:
@@ -166,7 +182,7 @@ def _param(policy: Policy, item: _Field) -> str | None:
         return None
     if name in _PUBLIC_PARAMS:
         return scrub_identifier(item.text, item.removed)
-    return item.without_echo(render(scrub(plain(item.value), item.removed)))
+    return policy.addresses.within(item.without_echo(render(scrub(plain(item.value), item.removed))))
 
 
 def _address(policy: Policy, item: _Field) -> str | None:
@@ -193,7 +209,9 @@ def _header(policy: Policy, item: _Field) -> str | None:
 
 def _identity(policy: Policy, item: _Field) -> str | None:
     recorded = policy.identities.apply(item.text, item.record.identity_mode)
-    return scrub_identifier(recorded, item.removed) if recorded else None
+    if recorded and item.record.identity_mode is IdentityPrivacy.NONE:
+        return policy.addresses.within(scrub_identifier(recorded, item.removed))
+    return recorded
 
 
 def _session(policy: Policy, item: _Field) -> str | None:
@@ -214,10 +232,19 @@ _TREATMENTS: Final[Mapping[str, Callable[[Policy, _Field], str | None]]] = {
     names.SESSION_ID: _session,
     names.TOKEN_ID: _token,
     names.PATH: _path,
+    names.SERVER_ADDRESS: _server,
+    names.LIBRARY: _versions,
     names.USER_AGENT: _free_text,
     names.ERROR_TYPE: _error_type,
 }
 """What is done to an attribute; to a parameter `_param`, to everything else `_identifier`."""
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    """Whether an application named a parameter by a secret; class and module names are long and hold few digits."""
+    opaque = mask_opaque if sum(map(str.isdigit, name)) >= _DIGITS_OF_A_TOKEN else mask_credentials
+    return opaque(mask_credentials(name, MASK, set()), MASK, set()) != name
 
 
 # The same few libraries, models and browsers come again and again.

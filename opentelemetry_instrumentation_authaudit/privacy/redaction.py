@@ -21,7 +21,8 @@ __all__ = ("MASK", "scrub", "scrub_identifier", "scrub_path", "scrub_text", "sec
 MASK: Final = "[redacted]"
 
 _SECRET_PARTS = (
-    "password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "motdepasse", "contraseña", "secret", "token",
+    "password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "motdepasse", "contraseña", "contrasena", "wachtwoord",
+    "senha", "пароль", "密码", "密碼", "パスワード", "비밀번호", "secret", "token",
     "cookie", "credential", "authorization", "assertion", "signature", "samlresponse", "sesame", "apikey", "privatekey",
     "accesskey", "sessionid", "sessionkey",
 )  # fmt: skip
@@ -29,7 +30,7 @@ _SECRET_PARTS = (
 _SECRET_WORDS = frozenset({
     "pass", "pwd", "pw", "psw", "pin", "otp", "totp", "hotp", "code", "codes", "key", "keys", "nonce", "ticket", "jwt", "bearer",
     "auth", "state", "verifier", "challenge", "csrf", "xsrf", "sig", "hash", "digest", "salt", "seed", "mnemonic", "cvv", "cvc",
-    "ssn", "sid", "session", "saml", "proof", "answer", "hint", "cred", "creds",
+    "ssn", "sid", "session", "saml", "proof", "answer", "hint", "cred", "creds", "clave", "geheim", "parola", "hasło", "haslo",
 })  # fmt: skip
 """Secret as a word of a name: `otp_code`, `apiKey`; not inside another word (`keyboard`, `country`)."""
 _HARMLESS_ENDINGS = frozenset({"type", "method", "count", "backend", "provider", "strategy", "enabled", "required"})
@@ -42,6 +43,8 @@ _MAX_NESTING = 3
 
 _PAIR_NAME = re.compile(r"([\w.%\[\]-]{1,64})[\"'\]]{0,2}\s{0,8}[=:]\s{0,8}")
 _PAIR_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|'[^']*(?:'|$)|[^&;,]*", re.DOTALL)
+_FLAG = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{0,63})\s{1,8}(?=[^\s-])(\S+)")  # of a command line
+_FORM_FIELD = re.compile(r"\bname\s{0,8}=\s{0,8}[\"']([^\"']{1,64})")  # HTML, and RFC 7578: the value stands somewhere behind
 _XML_NAME = re.compile(r"<\s{0,8}(?:\w{1,32}:)?(\w{1,64})")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'<>()]+")
 _QUERY = re.compile(r"[?#;].*", re.DOTALL)
@@ -65,7 +68,11 @@ def scrub(value: Plain, removed: set[str], nesting: int = 0) -> Plain:
     if isinstance(value, list):
         return _scrub_list(value, removed, nesting)
     if isinstance(value, dict):
-        return {scrub_text(name, removed, nesting): _field(name, item, removed, nesting) for name, item in value.items()}
+        hidden = _HELD if any(_names_a_secret(key, item) for key, item in value.items()) else frozenset()
+        return {
+            scrub_text(key, removed, nesting): _field("secret" if key.lower() in hidden else key, item, removed, nesting)
+            for key, item in value.items()
+        }
     return _masked(removed, "card") if isinstance(value, int) and mask_opaque(str(value), MASK, set()) == MASK else value
 
 
@@ -80,12 +87,14 @@ def scrub_text(text: str, removed: set[str], nesting: int = 0) -> str:
         return text if scrubbed == parsed else render(scrubbed)
     if "%" in text and (decoded := unquote(text)) != text and scrub_text(decoded, removed, nesting + 1) != decoded:
         return MASK
-    if _secret_element(text):
+    if _secret_element(text) or any(map(secret_name, _FORM_FIELD.findall(text))):
         return _masked(removed, "key")
     text = _URL.sub(lambda match: _scrub_url(match[0], removed), text)
     if text.startswith("/"):
         text = scrub_path(text, removed)
     text = mask_opaque(mask_credentials(text, MASK, removed), MASK, removed)
+    if "-" in text:
+        text = _FLAG.sub(lambda flag: _scrub_flag(flag, removed), text)
     return _scrub_pairs(text, removed) if "=" in text or ":" in text else text
 
 
@@ -148,6 +157,15 @@ def _field(name: str, value: Plain, removed: set[str], nesting: int) -> Plain:
     return scrub(value, removed, nesting)
 
 
+_NAMING = frozenset({"name", "key", "field", "header", "id", "param", "parameter"})
+_HELD = frozenset({"value", "values", "val", "content", "data", "text", "raw"})
+"""A list of fields may be written `[{"name": "password", "value": ...}]`, as browsers and archives of requests do."""
+
+
+def _names_a_secret(key: str, item: Plain) -> bool:
+    return isinstance(item, str) and key.lower() in _NAMING and secret_name(item[:_NAME_CHARS])
+
+
 def _scrub_list(items: list[Plain], removed: set[str], nesting: int) -> list[Plain]:
     """The items; of a pair whose first is a secret's name (`("authorization", "Basic ...")`) only that."""
     if len(items) == len(("name", "value")) and isinstance(items[0], str):
@@ -194,6 +212,11 @@ def _without_query(query: str, removed: set[str]) -> str:
     if query:
         removed.add("query")
     return ""
+
+
+def _scrub_flag(flag: re.Match[str], removed: set[str]) -> str:
+    """Of a command line, as in `--password hunter2`."""
+    return f"{flag[0][: flag.start(2) - flag.start()]}{_masked(removed, 'key')}" if secret_name(flag[1]) else flag[0]
 
 
 def _scrub_pairs(text: str, removed: set[str]) -> str:

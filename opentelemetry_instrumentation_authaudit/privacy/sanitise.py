@@ -34,6 +34,7 @@ CUT: Final = "…"
 SCANNED_CHARS: Final = 4 * MAX_CHARS
 """What is read of a text: more than is recorded, so that a secret lying across the cut is recognised as a whole."""
 _MAX_DEPTH = 6
+_KEY_DEPTH = _MAX_DEPTH - 2  # a key may be a member of an enumeration, or a tuple
 _BUDGET = 512  # of one value: a node costs 1, and 1 more for each 16 characters
 _COST_CHARS = 16
 _NAME_CHARS = 64
@@ -114,6 +115,12 @@ class _Walk:
         part = bytes(memoryview(value)[: SCANNED_CHARS + 1])
         return self.text(part.decode("utf-8", "replace"), depth)
 
+    def sequence(self, value: Any, depth: int) -> Plain:
+        named = getattr(type(value), "_fields", None)  # a named tuple: the names say which item is a secret
+        if type(named) is tuple and len(named) == len(value) and issubclass(type(value), tuple):
+            return self._mapping(zip(named, value, strict=True), depth)
+        return self.items(value, depth)
+
     def items(self, value: Iterable[Any], depth: int) -> list[Plain]:
         found = []
         for item in islice(value, _BUDGET):
@@ -128,7 +135,7 @@ class _Walk:
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Plain]:
         found: dict[str, Plain] = {}
         for key, item in islice(items, _BUDGET):
-            name = render(self.visit(key, _MAX_DEPTH))
+            name = render(self.visit(key, _KEY_DEPTH))
             found[name if name not in found else f"{name}#{len(found)}"] = self.visit(item, depth + 1)
             if self.budget < 0:
                 break
@@ -163,7 +170,7 @@ _CONVERTERS: tuple[tuple[tuple[type, ...], _Converter], ...] = (
     ((int,), _integer),
     ((float,), _float),
     ((bytes, bytearray, memoryview), _Walk.bytes),
-    ((list, tuple, deque), _Walk.items),
+    ((list, tuple, deque), _Walk.sequence),
     ((set, frozenset), _unordered),
     ((Mapping,), _Walk.mapping),
     (_SPEAKING, lambda walk, value, depth: walk.text(str(value), depth)),

@@ -51,10 +51,14 @@ def _card(text: str) -> bool:
 
 _AUTHORIZATION = r"(?i:\b(?:bearer|basic|negotiate|ntlm|digest|apikey))[ :=]\s{0,8}(?=\S*[A-Z0-9=_])[\w+/=.~:-]{6,}"
 
+# A scheme that is an ordinary word too (Django REST framework): only before what looks generated.
+_WORDED = r"(?i:\b(?:token|jwt|key)) (?=\S{0,64}\d)(?=\S{0,64}[A-Za-z])[\w+/=.~:-]{16,}"
+
 _CREDENTIALS: tuple[_Shape, ...] = (
     ("pem", re.compile(r"-----BEGIN .*?(?:-----END [^-]*-----|$)", re.DOTALL), _always),
     ("jwt", re.compile(r"(?<![\w-])eyJ[\w-]{8,}(?:\.[\w-]*)*"), _always),
     ("bearer", re.compile(_AUTHORIZATION), _always),
+    ("bearer", re.compile(_WORDED), _always),
 )
 _OPAQUE: tuple[_Shape, ...] = (
     ("card", re.compile(r"(?<![0-9.])[2-6](?:[ -]?[0-9]){12,18}(?![0-9.])"), _card),
@@ -63,7 +67,7 @@ _OPAQUE: tuple[_Shape, ...] = (
     ("base64", re.compile(_RUN % _SHORTEST), _generated),
     ("base64", re.compile(_RUN % 64), _always),
 )
-_CREDENTIAL_HINT = re.compile(r"-----BEGIN|eyJ|bearer|basic|negotiate|ntlm|digest|apikey", re.IGNORECASE)
+_CREDENTIAL_HINT = re.compile(r"-----BEGIN|eyJ|bearer|basic|negotiate|ntlm|digest|apikey|token|jwt|key", re.IGNORECASE)
 _OPAQUE_HINT = re.compile(r"[A-Za-z0-9_+/=-]{24}|[0-9][0-9 -]{11}")
 
 

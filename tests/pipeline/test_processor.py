@@ -11,6 +11,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWrit
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
+from opentelemetry_instrumentation_authaudit import guard
 from opentelemetry_instrumentation_authaudit.journal.overflow import Overflow
 from opentelemetry_instrumentation_authaudit.journal.writer import Journal
 from opentelemetry_instrumentation_authaudit.model import names
@@ -153,6 +154,25 @@ def test_without_a_policy_records_are_minimal(tmp_path: Path) -> None:
     (kept,) = chain(service(tmp_path))
     assert kept.attributes[names.OUTCOME] == "success"
     assert not {names.SUBJECT, names.IDENTITY, names.CLIENT_ADDRESS} & set(kept.attributes)
+
+
+class Hostile(dict[str, Param]):
+    """Parameters that cannot be looked at."""
+
+    def items(self) -> Any:
+        raise RuntimeError(SECRET)
+
+
+@pytest.mark.guarded
+def test_a_crash_of_redaction_leaves_a_minimal_record(tmp_path: Path) -> None:
+    """Fails closed: that somebody signed in is recorded, nothing from outside is, and the crash is counted."""
+    before, emission = guard.errors["pipeline.redaction"], Emission(replace(EVENT, params=Hostile(x=Param("y"))), "id-1")
+    emit(processor(tmp_path, None), emission)
+    assert guard.errors["pipeline.redaction"] == before + 1
+    (kept,) = chain(service(tmp_path))
+    assert kept.attributes[names.OUTCOME] == "success"
+    assert kept.attributes[names.REDACTED] == "*:failed"
+    assert not {names.SUBJECT, names.IDENTITY, names.CLIENT_ADDRESS, names.USER_AGENT} & set(kept.attributes)
 
 
 def test_who_is_asked_whether_a_record_is_wanted(tmp_path: Path) -> None:

@@ -135,6 +135,38 @@ def test_truncation_agrees_with_the_standard_library(
     assert privacy(IpPrivacy.TRUNCATE, ipv4, ipv6)(str(address)) == str(network)
 
 
+@pytest.mark.parametrize(
+    ("text", "truncated"),
+    [
+        ("192.0.2.43", "192.0.2.0/24"),
+        ("from 192.0.2.43.", "from 192.0.2.0/24."),
+        ("http://192.0.2.43:8080/x", "http://192.0.2.0/24/x"),
+        ("[2001:DB8::1]:443, ::ffff:192.0.2.43", "2001:db8::/48, 192.0.2.0/24"),
+        ("ip192.0.2.43_", "ip192.0.2.0/24_"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ('{"ip":"2001:db8::"}', '{"ip":"2001:db8::/48"}'),
+        ("at 12:30:45", "at 12:30:45"),
+        ("auth.user:42", "auth.user:42"),
+        ("1.2.3.4.5 and 1.2.3", "1.2.3.4.5 and 1.2.3"),
+        ("00:1b:63:84:45:e6", "00:1b:63:84:45:e6"),
+        ("std::string", "std::string"),
+    ],
+)
+def test_addresses_within_a_text(text: str, truncated: str) -> None:
+    """An application puts one into a parameter, a path or an identifier: it is treated there as everywhere."""
+    assert privacy(IpPrivacy.TRUNCATE).within(text) == truncated
+    assert privacy(IpPrivacy.NONE).within(text) == text
+
+
+@given(st.ip_addresses(), st.text(alphabet=" ,;()[]'\"/=", max_size=3), st.text(alphabet=" ,;()[]'\"/=", max_size=3))
+def test_no_address_within_a_text_is_missed(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, before: str, behind: str
+) -> None:
+    """Whatever stands around it."""
+    for mode in (IpPrivacy.HASH, IpPrivacy.EXCLUDE):
+        assert str(address) not in privacy(mode).within(f"{before}{address}{behind}")
+
+
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_no_text_raises(text: str) -> None:
     """What a client sends as its address may cost the address, never the record."""

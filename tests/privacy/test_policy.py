@@ -102,6 +102,33 @@ def test_every_address_of_a_record_is_covered(mode: str, configured: Configured)
         assert kept[names.FORWARDED] == 'for="2001:db8:cafe::/48";proto=https'
 
 
+@pytest.mark.parametrize("mode", ["hash", "truncate", "exclude"])
+def test_an_address_in_any_other_field_is_covered(mode: str, configured: Configured) -> None:
+    """The server's own, one in a path, in a parameter however deep, in an identifier; a version of four numbers is none."""
+    request = replace(REQUEST, host="192.0.2.43:8443", route=None, path="/ban/192.0.2.44/")
+    event = replace(
+        with_params(client={"ips": ["2001:db8::45"]}, note="was 192.0.2.46"),
+        request=request, subject="host:192.0.2.47", library="lib 1.2.3.4", error_type="refused 192.0.2.48",
+    )  # fmt: skip
+    kept = applied(configured, event, ip_privacy_mode=mode)
+    text = str(kept)
+    assert not [end for end in range(43, 49) if f"192.0.2.{end}" in text or f"::{end}" in text]
+    assert kept[names.LIBRARY] == "lib 1.2.3.4"
+    assert (names.SERVER_ADDRESS in kept) is (mode != "exclude")
+    assert applied(configured, event)["audit.params.note"] == "was 192.0.2.46"
+    assert applied(configured, EVENT, ip_privacy_mode=mode)[names.SERVER_ADDRESS] == "app.example"
+
+
+def test_a_parameter_that_is_named_by_a_secret(configured: Configured) -> None:
+    """An application keys its parameters by token: neither name nor value is recorded, and nothing names the token."""
+    kept = applied(
+        configured, with_params(**{JWT: "issued", "0123456789abcdef0123456789abcdef": 1, "ClientApplicationNameOfVersion2": 2})
+    )
+    assert JWT[:20] not in str(kept)
+    assert [name for name in kept if name.startswith(names.PARAM_PREFIX)] == ["audit.params.ClientApplicationNameOfVersion2"]
+    assert kept[names.REDACTED] == "audit.params.*:name"
+
+
 @pytest.mark.parametrize(
     ("options", "identity", "email"),
     [

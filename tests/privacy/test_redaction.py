@@ -3,7 +3,8 @@ from __future__ import annotations
 import base64
 import json
 import time
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -119,6 +120,59 @@ def test_a_secret_goes_wherever_it_is(value: Any) -> None:
     for piece in ("horse", "staple", "battery"):
         assert piece not in text
     assert removed
+
+
+class Login(NamedTuple):
+    """What an application calls its arguments together."""
+
+    user: str
+    password: str
+
+
+class Kind(Enum):
+    """Names of fields."""
+
+    PASSWORD = "password"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Login("ann", CANARY),
+        {"login": Login("ann", CANARY)},
+        {Kind.PASSWORD: CANARY},
+        {("password",): CANARY},
+        {"пароль": CANARY},
+        {"密码": CANARY},
+        {"nueva_clave": CANARY},
+        [{"name": "password", "value": CANARY}],
+        {"fields": [{"id": "otp", "Content": CANARY}, {"name": "user", "value": "ann"}]},
+        '[{"key":"token","value":"correct horse battery staple"}]',
+        f'Content-Disposition: form-data; name="password"\r\n\r\n{CANARY}\r\n--x',
+        f'<input type=hidden name="csrfmiddlewaretoken" value="{CANARY}">',
+    ],
+)
+def test_a_secret_is_known_by_the_name_beside_it(value: Any) -> None:
+    """Named tuples, lists of fields, forms and pages; members of enumerations as names; other languages."""
+    recorded, removed = scrubbed(value)
+    assert not any(word in recorded for word in CANARY.split())
+    assert removed == {"key"}
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("login --password hunter2 --user ann", f"login --password {MASK} --user ann"),
+        ("-otp 482913", f"-otp {MASK}"),
+        ("tool --token --verbose", "tool --token --verbose"),
+        ("a - password of mine", "a - password of mine"),
+        ("Token 9944b09199c62bcf9418ad", MASK),
+        ("token expired yesterday", "token expired yesterday"),
+    ],
+)
+def test_a_secret_behind_a_word(text: str, left: str) -> None:
+    """A flag of a command line; a scheme that is an ordinary word too."""
+    assert scrubbed(text)[0] == left
 
 
 def test_what_was_removed_is_named_by_its_rule() -> None:
