@@ -57,6 +57,7 @@ DJANGO: dict[str, tuple[str, ...]] = {
     "two_factor": ("django_otp", "django_otp.plugins.otp_static", "django_otp.plugins.otp_totp", "two_factor"),
     "axes": ("axes",),
     "sesame": (),
+    "hijack": ("hijack",),
 }
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
