@@ -72,6 +72,7 @@ STANDS_ON: Final = {
     "fastapi": {"starlette"},
     "fastapi_users": {"fastapi", "starlette"},
     "rest_facts": {"django"},
+    "simplejwt": {"django"},
 }
 """An instrumentor file and what its library is itself built on: there whenever the library is."""
 

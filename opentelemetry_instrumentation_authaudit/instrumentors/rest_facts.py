@@ -30,14 +30,19 @@ _NOTHING: Final = frozenset({"blank", "null", "parse_error", "required", "unsupp
 """Codes of a request that submits nothing."""
 _BY_CODE: Final = {
     "authorization": Reason.INVALID_CREDENTIALS,
+    "bad_authorization_header": Reason.TOKEN_MALFORMED,
     "cannot_create_user": Reason.IDENTITY_IN_USE,
     "email_not_found": Reason.UNKNOWN_IDENTITY,
     "invalid_credentials": Reason.INVALID_CREDENTIALS,
     "invalid_password": Reason.WRONG_PASSWORD,
     "invalid_token": Reason.INVALID_CODE,
     "invalid_uid": Reason.INVALID_CODE,
+    "no_active_account": Reason.INACTIVE_ACCOUNT,
+    "password_changed": Reason.TOKEN_REVOKED,
     "password_mismatch": Reason.PASSWORD_MISMATCH,
     "unique": Reason.IDENTITY_IN_USE,
+    "user_inactive": Reason.INACTIVE_ACCOUNT,
+    "user_not_found": Reason.UNKNOWN_IDENTITY,
 }
 _BY_TEXT: Final = {
     "User inactive or deleted.": Reason.INACTIVE_ACCOUNT,

@@ -42,6 +42,8 @@ def _request(call: Call) -> Flow:
     authenticator = vars(request).get("_authenticator")
     if outcome.error is not None or authenticator is None or type(authenticator).__name__ == "ForcedAuthentication":
         return SKIP
+    if any(kind.__name__ == "BaseAuthentication" for kind in type(authenticator).__mro__):
+        return Facts(**_mechanism(authenticator, request))  # it has said whom it accepts
     return _accepted(authenticator, request, (vars(request).get("_user"), vars(request).get("_auth")))
 
 

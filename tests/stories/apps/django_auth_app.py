@@ -83,6 +83,7 @@ def start() -> None:
         LOGIN_REDIRECT_URL="/",
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+        SIMPLE_JWT={"BLACKLIST_AFTER_ROTATION": True, "SIGNING_KEY": "read at import, once a process, whichever story is first"},
     )
     django.setup()
     from django.core.management import call_command
