@@ -134,6 +134,16 @@ PEERS: Final = (
     Peer("pyotp", "pyotp", "test.py", ()),
     by_pytest("argon2", "argon2-cffi", "tests"),
     by_pytest("oauthlib", "oauthlib", "tests", "-c", "setup.cfg", fast=True),  # the last `-c` counts
+    by_pytest(
+        "django-oauth-toolkit",
+        "django-oauth-toolkit",
+        "tests",
+        "-p",
+        "pytest_django",
+        "-p",
+        "pytest_mock",
+        needs=("pytest-django", "pytest-mock"),
+    ),
     by_pytest("bcrypt", "bcrypt", "tests"),
     by_pytest(
         "aiohttp",
@@ -159,9 +169,9 @@ PEERS: Final = (
         "pytest",
         (
             *("-c", "pytest.ini", "--ds=tests.projects.regular.settings", "-p", "pytest_django.plugin", "-p", "no:cacheprovider"),
-            *("--junit-xml={report}", "--ignore=tests/apps/socialaccount/providers"),
-            "--continue-on-collection-errors",  # a test needs psycopg, another one django-ninja
-            *(f"tests/apps/{app}" for app in ("account", "core", "headless", "mfa", "socialaccount", "usersessions")),
+            *("--junit-xml={report}", "--continue-on-collection-errors"),  # one test needs psycopg, another one django-ninja
+            *(f"tests/apps/{app}" for app in ("account", "core", "headless", "mfa", "usersessions", "socialaccount/internal")),
+            *(f"tests/apps/socialaccount/test_{part}.py" for part in ("adapter", "connect", "login", "phone", "signup")),
         ),
         results=junit,
         needs=("pytest-django",),

@@ -25,7 +25,7 @@ ABSORBED: Final[Mapping[Family, frozenset[Family]]] = {
 
 _SEVERAL: Final = frozenset({Family.MFA_MANAGE, Family.API_KEY, Family.LINK, Family.ACCOUNT, Family.SESSION})
 """An account has several of what these families speak of: factors, keys, addresses, sessions."""
-_TELLING: Final = ("event", "action", "token_id", "session_key", "params")
+_TELLING: Final = ("event", "action", "strategy", "provider", "token_id", "session_key", "params")
 """What tells one of several from another."""
 
 _SAID: Final = (

@@ -149,7 +149,7 @@ def refusal(call: Call, but: str | None = None, action: str | None = None) -> Fl
     if outcome.error is not None:
         return Facts(**facts)
     code, reason = complaint(form)
-    if reason is None or code == but or django.again(form):
+    if reason is None or (but is not None and code == but) or django.again(form):
         return SKIP
     return Facts(status=Status.FAILURE, fallback=reason, error_type=code, action=action, **facts)
 

@@ -21,15 +21,22 @@ def factor_checked(call: Call) -> Flow:
     facts = who(getattr(form, "user", None))
     code, reason = complaint(form)
     if outcome.error is not None or reason is not None:
-        again = any("Reauthenticate" in kind.__name__ for kind in type(form).__mro__)
-        first = "auth.sign_in" if getattr(form, "passwordless", False) else None
+        event, wrong = _step(form)
         status = None if outcome.error is not None else Status.FAILURE
-        reason = Reason.MFA_INVALID if reason is Reason.INVALID_CODE else reason
-        return Facts(event="auth.reauthenticate" if again else first, status=status, fallback=reason, error_type=code, **facts)
+        reason = wrong if reason is Reason.INVALID_CODE else reason
+        return Facts(event=event, status=status, fallback=reason, error_type=code, **facts)
     if vars(form).get("_errors"):
-        return SKIP
+        return SKIP  # a field was empty
     used = getattr(form, "authenticator", None) or form.cleaned_data.get("credential")
     return Facts(**{**facts, **owner(used), **_which(used)})
+
+
+def _step(form: Any) -> tuple[str, Reason]:
+    """What a form is for, and what it means there that the code is wrong."""
+    if getattr(form, "passwordless", False):
+        return "auth.sign_in", Reason.INVALID_CREDENTIALS
+    again = any("Reauthenticate" in kind.__name__ for kind in type(form).__mro__)
+    return "auth.reauthenticate" if again else "mfa.verify", Reason.MFA_INVALID
 
 
 def code_checked(call: Call) -> Flow:
