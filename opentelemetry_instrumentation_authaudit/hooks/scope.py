@@ -157,7 +157,7 @@ class RequestScope:
         for proof in self.done:
             same = proof.family is Family.REQUEST_AUTH and proof.subject == attempt.subject
             if same and proof.status is Status.SUCCESS and not proof.strategy.carrier:
-                attempt.strategy = proof.strategy
+                attempt.absorb(proof)
 
     def _may_be_told(self, step: Attempt) -> bool:
         """A service account that found nobody is not the person who typed a name."""

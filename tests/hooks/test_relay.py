@@ -133,6 +133,16 @@ def test_session_refused_after_a_right_password(fakelib: ModuleType, bench: Benc
     assert bench.events.told() == [("auth.sign_in", "ldap", "failure", "2", "inactive_account")]
 
 
+def test_account_that_is_not_found(fakelib: ModuleType, bench: Bench) -> None:
+    """What the provider said was right, and the application's own check of it says no: one failure, of whom the provider named."""
+    saml = row("kept", bind, event="auth.authenticate", strategy=Strategy.SAML, defer=True, foreign=True)
+    bench.install(saml, row("authenticate", around, event="auth.authenticate", strategy=Strategy.SAML, defer=True))
+    with bench.request(403):
+        fakelib.kept("ann")
+        fakelib.authenticate("ann", "no")
+    assert bench.events.told() == [("auth.sign_in", "saml", "failure", "ann", "invalid_credentials")]
+
+
 def test_sign_out_told_by_both(fakelib: ModuleType, bench: Bench) -> None:
     """The provider's name and the application's are one sign-out, in either order."""
     bench.install(FOREIGN_LOGOUT, LOGOUT)
