@@ -103,7 +103,7 @@ def _client(call: Call) -> Flow:
 def _expired(call: Call) -> Flow:
     token = call.instance
     outcome = yield
-    return Facts(reason=Reason.TOKEN_EXPIRED if outcome.result else None, **_whose(token))
+    return Facts(reason=Reason.TOKEN_EXPIRED if outcome.result else None, **oauth.whose(token))
 
 
 def _scopes(_call: Call) -> Flow:
@@ -112,22 +112,22 @@ def _scopes(_call: Call) -> Flow:
 
 
 def _revoke(call: Call) -> Flow:
-    facts = _whose(call.instance)  # before it: the row may be gone afterwards
+    facts = oauth.whose(call.instance)  # before it: the row may be gone afterwards
     yield
-    return Facts(actor=django.actor(facts["subject"]), **facts)
+    return Facts(actor=django.actor(facts.get("subject")), **facts)
 
 
 def _revoke_both(call: Call) -> Flow:
-    facts = _whose(call.arg("access_token"))
+    facts = oauth.whose(call.arg("access_token"))
     yield
-    return Facts(actor=django.actor(facts["subject"]), **facts)
+    return Facts(actor=django.actor(facts.get("subject")), **facts)
 
 
 def _withdrawn(call: Call) -> Flow:
     """On the page of what one has allowed; before 3.4 it deletes the row and revokes nothing."""
-    facts = _whose(call.instance.object)
+    facts = oauth.whose(call.instance.object)
     yield
-    return Facts(actor=django.actor(facts["subject"]), **facts)
+    return Facts(actor=django.actor(facts.get("subject")), **facts)
 
 
 def _reused(_call: Call) -> Flow:
@@ -165,15 +165,6 @@ def _application(call: Call) -> Flow:
     params = {"client_id": name, **{key: oauth.text(getattr(application, key, None)) for key in _KINDS}}
     subject = oauth.client(name) if outcome.error is None else None
     return Facts(subject=subject, actor=django.actor(None), resource=django.resource(application), params=params)
-
-
-def _whose(token: Any) -> dict[str, Any]:
-    """Whose a token is, by the key in its row: the user is not loaded for that."""
-    key = oauth.stored(token, "user_id")
-    model = None if key is None else type(token)._meta.get_field("user").remote_field.model  # noqa: SLF001
-    if model is None:
-        return {"subject": None}
-    return {"subject": f"{model._meta.concrete_model._meta.label_lower}:{key}", "resource": django.resource(model)}  # noqa: SLF001
 
 
 _P, _KINDS = "oauth2_provider.", ("client_type", "authorization_grant_type")

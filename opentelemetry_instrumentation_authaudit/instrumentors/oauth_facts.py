@@ -116,6 +116,19 @@ def _key(user: Any) -> str | None:
     return next((str(value) for value in found if value is not None and not isinstance(value, bool)), None)
 
 
+def whose(token: Any) -> dict[str, Any]:
+    """Whose a stored token is, by the key in its row: the user is not loaded for that."""
+    key = token.get("sub") if isinstance(token, Mapping) else stored(token, "user_id")
+    if key is None or isinstance(key, bool):
+        return {}
+    meta = getattr(type(token), "_meta", None)
+    links = (field.remote_field for field in getattr(meta, "fields", ()) if field.attname == "user_id")
+    model = next((link.model for link in links if link is not None), None)
+    if model is None:
+        return {"subject": str(key)}
+    return {"subject": f"{model._meta.concrete_model._meta.label_lower}:{key}", "resource": django.resource(model)}  # noqa: SLF001
+
+
 def stored(thing: Any, name: str) -> Any:
     """An attribute that *thing* holds by itself, None where it would have to be computed or loaded."""
     return getattr(thing, "__dict__", {}).get(name)
