@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -63,7 +64,9 @@ class World:
 
     def impostor(self, name: str, entity_id: str = "https://idp.example.org/metadata") -> Any:
         """A provider that nobody trusts."""
-        return self.app.IdentityProvider(self.app.Party(self.folder / name, entity_id, self.keys[name]), self.described)
+        return self.app.IdentityProvider(
+            self.app.Party(self.folder / token_hex() / name, entity_id, self.keys[name]), self.described
+        )
 
     def asked(self) -> str:
         """Go to the login page, and read there what the identity provider is asked."""
@@ -83,10 +86,17 @@ class World:
         return self.show(message, "/saml/sls", "SAMLRequest")
 
 
+@pytest.fixture(scope="module")
+def made_world(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> World:
+    """Both parties: they take a while to make."""
+    return World(tmp_path_factory.mktemp("saml"), keys)
+
+
 @pytest.fixture
-def world(tmp_path: Path, keys: Keys, audit_trail: AuditTrail) -> World:
-    """A new world, in which nobody is signed in."""
-    return World(tmp_path / "saml", keys)
+def world(made_world: World, audit_trail: AuditTrail) -> World:
+    """The world with a new browser, in which nobody is signed in."""
+    made_world.browser = made_world.application.test_client()
+    return made_world
 
 
 def record(event: str, outcome: str = "success", *, at: str = "/saml/acs", **more: str) -> Record:
