@@ -67,7 +67,9 @@ def _remembered(call: Call) -> Flow:
 
 def _ticket_handed_out(call: Call) -> Flow:
     request, subject = call.arg("request"), _text(call.arg("userid"))
-    renewed = subject is not None and subject == _holder(call.instance, request) and request.environ["REQUEST_METHOD"] == "GET"
+    renewed = (
+        request.environ.get("REQUEST_METHOD") == "GET" and subject is not None and subject == _holder(call.instance, request)
+    )
     _helpers.get([]).append(call.instance)
     yield
     more: dict[str, Any] = {"event": "session.renew", "action": "renew_session"} if renewed else {}

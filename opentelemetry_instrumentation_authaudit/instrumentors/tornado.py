@@ -70,6 +70,12 @@ def _submitted(call: Call) -> Flow:
     return Facts(**_claimed(call.instance))
 
 
+def _asked_for(call: Call) -> Flow:
+    name = call.arg("name")
+    yield
+    return Facts(**_claimed(call.instance.request)) if name in IDENTITY_FIELDS else SKIP
+
+
 def _claimed(request: Any) -> dict[str, Any]:
     form = request.body_arguments
     return claimed({name: form[name][-1].decode("utf-8", "replace") for name in IDENTITY_FIELDS if form.get(name)})
@@ -145,7 +151,8 @@ _ELSEWHERE = partial(
 HOOKS = (
     Hook(target=f"{_WEB}_execute", extract=_execute, role=Role.REQUEST),
     Hook(target=f"{_WEB}flush", extract=_head, role=Role.RESPONSE),
-    Hook(target="tornado.httputil:HTTPServerRequest._parse_body", extract=_submitted, role=Role.HINT),
+    Hook(target="tornado.httputil:HTTPServerRequest._parse_body", extract=_submitted, role=Role.HINT, versions=">=6.5"),
+    Hook(target=f"{_WEB}_get_arguments", extract=_asked_for, role=Role.HINT, versions="<6.5"),  # parsed before there is a handler
     _COOKIE(target=f"{_WEB}set_signed_cookie", extract=_signed_cookie_set, event="auth.sign_in"),
     _COOKIE(target=f"{_WEB}set_secure_cookie", extract=_signed_cookie_set, event="auth.sign_in"),
     _COOKIE(target=f"{_WEB}clear_cookie", extract=_cookie_cleared, event="auth.sign_out"),

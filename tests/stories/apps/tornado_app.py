@@ -36,6 +36,7 @@ class Enter(Base):
     """A coroutine of Python's own."""
 
     async def post(self, n: str) -> None:
+        assert self.get_body_argument("username")
         await asyncio.sleep(0.01)
         self.answer(right=check(self.get_body_argument("password")))
 
@@ -93,10 +94,11 @@ class Login(Base):
     """Sets the cookie: `kind` says what is in it, and under which name."""
 
     async def post(self) -> None:
+        typed = self.get_body_argument("username")
         if not check(self.get_body_argument("password")):
             raise HTTPError(401)
         name, value = {
-            "name": ("user", self.get_body_argument("username")),
+            "name": ("user", typed),
             "number": (COOKIE, b"7"),
             "key": ("user", "random-session-key-of-forty-characters-x"),
             "other": ("theme", "dark"),
