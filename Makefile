@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all peers readme clean
+.PHONY: help demo test lint test-all peers fuzz readme clean
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
@@ -29,6 +29,11 @@ test-all: $(READY) ## Run the tests on the oldest and newest CPython and librari
 
 peers: $(READY) ## Run libraries' own test suites without us and with us, compared test by test (ARGS="django")
 	@$(BIN)/python scripts/peers.py $(ARGS)
+
+fuzz: $(READY) ## Fuzz the forwarding headers for five minutes (atheris; ARGS= goes to libFuzzer)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@mkdir -p .cache/fuzz
+	@PYTHONPATH=. $(BIN)/python fuzz/headers.py -max_total_time=300 -artifact_prefix=.cache/fuzz/ $(ARGS) .cache/fuzz
 
 readme: $(READY) ## Rewrite the generated tables of README.md
 	@$(BIN)/python scripts/readme.py

@@ -33,8 +33,8 @@ _HOST_NAME = re.compile(r"([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))(?::\d{1,5})?")
 _LAST_LABEL_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?")  # the URL standard reads such a host as IPv4
 # An address inside a name: ip-192-0-2-43, c000022b, 2001-db8--1, 2001-db8-cafe-0-0-0-0-17.
 _EMBEDDED = re.compile(
-    r"\d{1,3}(?:[._-]\d{1,3}){3}|[0-9A-Fa-f]{8}|(?<![A-Za-z0-9])[0-9A-Fa-f]{1,4}(?:[_-][0-9A-Fa-f]{1,4})*"
-    r"(?:--|__|(?:[_-][0-9A-Fa-f]{1,4}){3})(?:[0-9A-Fa-f]{1,4}(?![A-Za-z0-9])|(?![A-Za-z0-9]))"
+    r"\d{1,3}(?:[._-]\d{1,3}){3}|[0-9A-Fa-f]{8}|(?<!xn)(?:--|__)|(?<![A-Za-z0-9])(?:[0-9A-Fa-f]{1,4}[_-]){3}[0-9A-Fa-f]",
+    re.IGNORECASE,
 )
 
 
