@@ -12,7 +12,7 @@ from opentelemetry._logs import LoggerProvider as ApiLoggerProvider
 from opentelemetry._logs import LogRecord, get_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ..config import Config, Exporter
@@ -36,7 +36,10 @@ def resource() -> Resource:
         found = getattr(provider, "resource", None)
         if isinstance(found, Resource):
             return found
-    return Resource.create()
+    try:
+        return Resource.create()
+    except RuntimeError:  # while the interpreter ends, the SDK's detectors get no threads any more
+        return Resource.get_empty().merge(OTELResourceDetector().detect())
 
 
 def envelope(described: Resource) -> Envelope:
@@ -53,12 +56,12 @@ def delivering(
 
     Then the journal keeps everything. *on_buried* hears of records that the receiver refuses for good.
     """
-    from .delivery import Delivery  # noqa: PLC0415 -- who only keeps a journal need not load OTLP (33 ms)
-    from .doorbell import Doorbell  # noqa: PLC0415
-    from .otlp import open_sender  # noqa: PLC0415
-
     size, batching = config.write_batching_max_size, config.write_batching_enabled
-    with guard("pipeline.delivery"):
+    with guard("pipeline.delivery"):  # at the interpreter's end neither what they import nor their threads can begin
+        from .delivery import Delivery  # noqa: PLC0415 -- who only keeps a journal need not load OTLP (33 ms)
+        from .doorbell import Doorbell  # noqa: PLC0415
+        from .otlp import open_sender  # noqa: PLC0415
+
         sender = open_sender(config.otlp_protocol)
         delivery = Delivery(backlog, sender, max_size=size, batching=batching, on_buried=on_buried)
         return delivery, Doorbell(delivery, timeout=config.write_batching_timeout, max_size=size, batching=batching)
