@@ -50,14 +50,21 @@ class Silent:
 DJANGO: dict[str, tuple[str, ...]] = {
     "django": (),
     "rest_framework": ("rest_framework.authtoken",),
+    "knox": ("knox",),
     "rest_framework_simplejwt": ("rest_framework_simplejwt.token_blacklist",),
     "allauth": tuple(f"allauth{name}" for name in ("", ".account", ".socialaccount", ".mfa", ".usersessions", ".headless")),
+    "dj_rest_auth": (
+        *("django.contrib.sites", "allauth", "allauth.account", "allauth.socialaccount"),
+        *("rest_framework", "rest_framework.authtoken", "dj_rest_auth", "dj_rest_auth.registration", "dj_rest_auth.mfa"),
+    ),
     "oauth2_provider": ("oauth2_provider",),
     "django_otp": ("django_otp", *(f"django_otp.plugins.otp_{name}" for name in ("static", "totp", "hotp", "email"))),
     "two_factor": ("django_otp", "django_otp.plugins.otp_static", "django_otp.plugins.otp_totp", "two_factor"),
     "axes": ("axes",),
     "sesame": (),
     "hijack": ("hijack",),
+    "impersonate": ("impersonate",),
+    "loginas": ("django.contrib.admin", "django.contrib.messages", "loginas"),
 }
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
