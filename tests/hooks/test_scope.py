@@ -511,6 +511,21 @@ def test_carried_credentials_do_not_wait_for_the_response(fakelib: ModuleType, b
     assert bench.events.told() == [("auth.verify", "token", "success", "ann", None)]
 
 
+def test_token_won_by_what_the_request_carried(fakelib: ModuleType, bench: Bench) -> None:
+    """Mechanism and identity are those of the proof that the request carried."""
+
+    def basic(call: Call) -> Flow:
+        yield
+        return Facts(subject=call.arg("user"), identity="ann@example.org", identity_field="email")
+
+    bench.install(row("authenticate", basic, event="auth.verify", strategy=Strategy.BASIC), row("login", strategy=Strategy.TOKEN))
+    with bench.request():
+        fakelib.authenticate("ann", "ok")
+        fakelib.login("ann")
+    event = bench.events[1]
+    assert (event.strategy, event.identity, list(event.params)) == (Strategy.BASIC, "ann@example.org", ["email"])
+
+
 def test_wrong_password_is_told_beside_a_good_token(fakelib: ModuleType, bench: Bench) -> None:
     """A library's own word about the token says nothing about a password typed in the same request."""
     bench.install(CHECK, row("logout", event="auth.verify", strategy=Strategy.TOKEN))
