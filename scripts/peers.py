@@ -85,6 +85,9 @@ PEERS: Final = (
         ("auth_tests", "async", "handlers", "middleware", "sessions_tests", "signals", "--parallel=1", "--noinput"),
         "tests",
     ),
+    Peer("django-axes", "django-axes", "django", ("test", "--settings=tests.settings", "tests")),
+    Peer("django-impersonate", "django-impersonate", "django", ("test", "--settings=peers_impersonate", "impersonate")),
+    Peer("django-loginas", "django-loginas", "django", ("test", "--settings=loginas.tests.settings", "loginas")),
     Peer(
         "django-otp",
         "django-otp",
@@ -134,16 +137,6 @@ PEERS: Final = (
     Peer("pyotp", "pyotp", "test.py", ()),
     by_pytest("argon2", "argon2-cffi", "tests"),
     by_pytest("oauthlib", "oauthlib", "tests", "-c", "setup.cfg", fast=True),  # the last `-c` counts
-    by_pytest(
-        "django-oauth-toolkit",
-        "django-oauth-toolkit",
-        "tests",
-        "-p",
-        "pytest_django",
-        "-p",
-        "pytest_mock",
-        needs=("pytest-django", "pytest-mock"),
-    ),
     by_pytest("bcrypt", "bcrypt", "tests"),
     by_pytest(
         "aiohttp",
@@ -169,12 +162,12 @@ PEERS: Final = (
         "pytest",
         (
             *("-c", "pytest.ini", "--ds=tests.projects.regular.settings", "-p", "pytest_django.plugin", "-p", "no:cacheprovider"),
-            *("--junit-xml={report}", "--continue-on-collection-errors"),  # one test needs psycopg, another one django-ninja
+            *("--junit-xml={report}", "--continue-on-collection-errors"),  # one test needs psycopg
             *(f"tests/apps/{app}" for app in ("account", "core", "headless", "mfa", "usersessions", "socialaccount/internal")),
             *(f"tests/apps/socialaccount/test_{part}.py" for part in ("adapter", "connect", "login", "phone", "signup")),
         ),
         results=junit,
-        needs=("pytest-django",),
+        needs=("pytest-django", "django-ninja"),
     ),
     by_pytest(
         "djangorestframework",
