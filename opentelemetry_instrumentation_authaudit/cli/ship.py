@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -27,14 +28,21 @@ examples:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317 authaudit ship     once: everything that waits, then end
   authaudit ship --follow                                             stay, and deliver what is written (Ctrl-C or SIGTERM ends)
   authaudit ship --store /var/lib/shop/journal                        one place only
+  authaudit ship -- gunicorn shop.wsgi                                run a command; when it is gone, deliver what it left
 
 The standard variables say where to and how (OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _CERTIFICATE ...). A record counts as
 delivered when the collector has acknowledged it; what was delivered before is not sent again. Processes that deliver themselves
-go on doing so. Exit codes: 0 everything is delivered, 3 something still waits.
+go on doing so. Exit codes: 0 everything is delivered, 3 something still waits; with a command its own.
+
+The last form is for containers, whose disk may die with them. Signals are passed on to the command; however it ends (also by SIGKILL
+or os._exit), what it did not deliver is delivered then, within --timeout seconds (5). Let the grace period of the container be longer.
 """
 
 _LOOK = 5.0  # seconds between looks for new journals
 _ONE_TURN = 0.5  # seconds
+_PATIENCE = 60.0  # seconds
+_DRAIN = 5.0  # seconds
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +56,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="a journal folder; several (all default places, if not given)",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="stay, and deliver what is written from now on")
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after so long without --follow (60)"
-    )
+    help_ = "without --follow, give up when nothing has moved for so long (60; 5 behind a command)"
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help=help_)
+    parser.add_argument("run_first", nargs="*", metavar="-- COMMAND", help="run this first")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,13 +66,36 @@ def run(options: argparse.Namespace) -> int:
     config = load(exporter="auto")  # a journal that its own process does not deliver is just what is shipped
     if config.exporter is not Exporter.OTLP:
         raise CliError("no collector is named: set OTEL_EXPORTER_OTLP_ENDPOINT, like http://localhost:4317")
+    if not options.run_first:
+        return _ship(options, config, options.timeout or _PATIENCE)
+    code = _run_command(options.run_first)
+    try:
+        _ship(options, config, options.timeout or _DRAIN)
+    except CliError as error:  # it had nothing to tell
+        print(f"authaudit ship: {error}", file=sys.stderr)
+    return code
+
+
+def _run_command(command: list[str]) -> int:
+    """Run *command*, with every signal that comes passed on to it; its exit code as a shell counts."""
+    try:
+        process = subprocess.Popen(command)  # noqa: S603 -- the operator's own
+    except OSError as error:
+        raise CliError(f"{command[0]} cannot be run: {error.strerror}", UNFINISHED) from None
+    for number in _PASSED_ON:
+        signal.signal(number, lambda received, _frame: process.send_signal(received))
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _ship(options: argparse.Namespace, config: Config, patience: float) -> int:
     with ExitStack() as stack:
         backlogs = [stack.enter_context(_taken(folder)) for folder in _folders(options, config)]
         deliveries = [_delivery(backlog, config) for backlog in backlogs]
         if options.follow:
             _follow(deliveries)
         else:
-            _once(backlogs, deliveries, options.timeout)
+            _once(backlogs, deliveries, patience)
         return _end(backlogs, deliveries)
 
 

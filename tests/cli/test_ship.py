@@ -136,3 +136,50 @@ def test_many_records_do_not_wait_for_a_clock(tmp_path: Path, server: OtlpServer
     begun = time.monotonic()
     assert ship(tmp_path, server).stdout == "906 delivered\n"
     assert time.monotonic() - begun < 20
+
+
+SERVE = """
+import os, sys, time
+from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor, audit
+AuthAuditInstrumentor().instrument(journal_dir=os.path.abspath("journal"), write_batching_timeout=600)
+print(audit.record("auth.sign_in", strategy="password", subject="user:1"), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_container_is_drained(tmp_path: Path, server: OtlpServer, ending: signal.Signals) -> None:
+    """The orchestrator ends PID 1, or the kernel kills the application: within five seconds the collector has everything."""
+    server.answer = Reply(503)
+    environ = {**os.environ, "HOME": str(tmp_path), **server.environment}
+    command = [sys.executable, "-m", "opentelemetry_instrumentation_authaudit", "ship", "--store", "journal", "--"]
+    with subprocess.Popen(
+        [*command, sys.executable, "-c", SERVE],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        told = running.stdout.readline().strip()
+        if ending is signal.SIGKILL:
+            (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+            os.kill(int(child), ending)
+        else:
+            running.send_signal(ending)
+        server.answer = Reply(200)
+        begun = time.monotonic()
+        output, _ = running.communicate(timeout=30)
+    assert time.monotonic() - begun < 5
+    assert told in server.ids
+    assert (running.returncode, output) == (128 + ending, "2 delivered\n")
+
+
+def test_command_without_journals(tmp_path: Path) -> None:
+    """Its exit code is the answer, whatever could be delivered."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    done = authaudit("ship", "--", sys.executable, "-c", "raise SystemExit(7)", home=tmp_path, **environ)
+    assert (done.returncode, "there are no journals" in done.stderr) == (7, True)
+    done = authaudit("ship", "--", "no-such-command", home=tmp_path, **environ)
+    assert (done.returncode, "no-such-command cannot be run" in done.stderr) == (3, True)
