@@ -110,6 +110,13 @@ PEERS: Final = (
         ),
         fast=True,
     ),
+    by_pytest(
+        "flask-security",
+        "Flask-Security",
+        "tests",
+        *("-p", "no:randomly"),
+        needs=("Flask-SQLAlchemy-Lite", "Flask-Babel", "authlib", "freezegun", "peewee", "python-dateutil", "zxcvbn", "msgcheck"),
+    ),
     by_pytest("flask", "Flask", "tests", needs=("pytest<9",)),  # its tests import what pytest 9 has no more
     by_pytest(
         "starlette",

@@ -72,7 +72,7 @@ def _refused(call: Call) -> Flow:
         return Facts(status=Status.FAILURE, reason=Reason.CSRF_FAILED, identity=key, actor=_acts(request))
     if code != _FOUND or _is(django.user_of(request), key):
         return SKIP
-    return Facts(status=Status.FAILURE, reason=_why(request), identity=key, actor=_acts(request), **_stored(key))
+    return Facts(status=Status.FAILURE, fallback=_why(request), identity=key, actor=_acts(request), **_stored(key))
 
 
 def _why(request: Any) -> Reason:
@@ -109,6 +109,7 @@ HOOKS: tuple[Hook, ...] = (
         target="loginas.utils:login_as",
         extract=_started,
         params={"reason": True},
+        errors={"ImproperlyConfigured": Reason.BACKEND_ERROR},  # nobody was signed in: no backend has that user
         establishes_session=True,
     ),
     _IMPERSONATION(target="loginas.utils:restore_original_login", extract=_ended, event="impersonation.end"),

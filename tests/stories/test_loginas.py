@@ -143,6 +143,13 @@ def test_nobody_of_that_key(client: Any, audit_trail: AuditTrail) -> None:
     assert audit_trail.story() == [impersonation(LIBRARY, "start", "failure", at=START, **nobody, **told)]
 
 
+def test_account_of_no_backend(client: Any, audit_trail: AuditTrail) -> None:
+    """bob is inactive, so that no backend hands him out; the library says so to the browser, and nobody is signed in."""
+    start(client, "bob")
+    told = {"audit__reason": "inactive_account", "error__type": "ImproperlyConfigured", "audit__identity": "2"}
+    assert audit_trail.story() == [impersonation(LIBRARY, "start", "failure", at=START, user__id="auth.user:2", **told)]
+
+
 def test_forged_form(site: Any, audit_trail: AuditTrail) -> None:
     """Another site sent the form."""
     assert start(browser("root", audit_trail, enforce_csrf_checks=True)).status_code == 403
