@@ -103,13 +103,15 @@ class RequestScope:
                 return []
             self.closed = True
             before = len(self.done)
-            for attempt in filter(self._may_be_told, self.parked):
+            lookups = self._lookups()
+            for attempt in (p for p in self.parked if p not in lookups):
                 self._judge(attempt, status_code, error)
                 _name(attempt)
                 self.done.append(attempt)
             for hint in self.hints:
                 if hint.hook.event is not None and not self._seen({hint.family}):
                     self.done.extend(self._infer(hint, status_code, error))
+            self.done.extend(self._found_nobody(lookups, status_code))
             self.done.extend(self._leftovers())
             return self.done[before:]
 
@@ -159,10 +161,22 @@ class RequestScope:
             if same and proof.status is Status.SUCCESS and not proof.strategy.carrier:
                 attempt.absorb(proof)
 
-    def _may_be_told(self, step: Attempt) -> bool:
-        """A service account that found nobody is not the person who typed a name."""
-        typed = next((hint.identity for hint in self.hints if hint.identity), None)
-        return not step.hook.relay or typed is None or stands_for(step, typed)
+    def _lookups(self) -> list[Attempt]:
+        """Binds that cannot be those of the person who typed a name: a service account looked that one up, and found nobody."""
+        typed = self._typed()
+        return [step for step in self.parked if step.hook.relay and typed is not None and not stands_for(step, typed)]
+
+    def _found_nobody(self, lookups: list[Attempt], status_code: int | None) -> Iterator[Attempt]:
+        """A name was looked up, no password was checked after it, and the response refuses: that is the failure of whoever typed it."""
+        for step in lookups[:1]:
+            if status_code in _BY_STATUS_CODE and not self._seen({Family.SIGN_IN}):
+                step.status, step.fallback, step.inferred = Status.FAILURE, _BY_STATUS_CODE[status_code], True
+                step.subject, step.identity, step.params = None, self._typed(), {}
+                _name(step)
+                yield step
+
+    def _typed(self) -> str | None:
+        return next((hint.identity for hint in self.hints if hint.identity), None)
 
     @staticmethod
     def _judge(attempt: Attempt, status_code: int | None, error: BaseException | None) -> None:

@@ -195,7 +195,8 @@ HOOKS = (
 
 BLIND = (
     "Nobody says which identity is a service account's: of two that bind in one request, the first is taken for it and is not told.",
-    "A service account that finds nobody is told as having bound, unless what was typed is known (Flask-Login, FastAPI's form).",
+    "Whether a service account found somebody is not seen: a name that was typed and a response that refuses it are told as a failure "
+    "with `audit.inferred`; where no name is known, the service account is told as having bound.",
     "Outside a request every bind that reaches the server is told, a service account's too, except what a connection repeats by itself.",
     "EXTERNAL and GSSAPI find out by themselves who somebody is: the record has no name. An anonymous bind is no event.",
     "Who changes a password is not known, and one that is changed without waiting for the answer (`passwd`, `modify`) is not seen.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from opentelemetry_instrumentation_authaudit.hooks import Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
 
 from .conftest import Bench
@@ -170,6 +172,16 @@ def test_unknown_person(fakelib: ModuleType, bench: Bench) -> None:
         fakelib.authenticate(SERVICE, "ok")
     (event,) = bench.events
     assert (event.status, event.identity, event.inferred) == (Status.FAILURE, "zed@example.org", True)
+
+
+@pytest.mark.parametrize(("code", "told"), [(401, [("failure", "zed", True)]), (200, []), (500, []), (None, [])])
+def test_unknown_person_where_nobody_tells(fakelib: ModuleType, bench: Bench, code: int | None, told: list[object]) -> None:
+    """All that is known is what was typed and that the response refuses; where it does not, nothing is."""
+    bench.install(BIND, row("note", form, event=None, role=Role.HINT))
+    with bench.request(code):
+        fakelib.note("zed@example.org")
+        fakelib.authenticate(SERVICE, "ok")
+    assert [(e.status.value, (e.identity or "").partition("@")[0], e.inferred) for e in bench.events] == told
 
 
 def test_name_becomes_a_dn(fakelib: ModuleType, bench: Bench) -> None:

@@ -428,6 +428,18 @@ class TestApplication:
         assert (told["event"], told["audit.outcome"], told["audit.identity"]) == ("auth.sign_in", "failure", "zed")
         assert "user.id" not in told
 
+    def test_unknown_person_without_a_login_library(self, client: Any, audit_trail: AuditTrail) -> None:
+        """The name stands in the form, and the response refuses it: concluded."""
+        client.post("/lookup", data={"username": "zed", "password": WRONG})
+        facts = {"audit__action": "sign_in_with_ldap", "audit__identity": "zed", "audit__reason": "invalid_credentials"}
+        assert self.story(audit_trail) == [self.told("auth.sign_in", "failure", at="/lookup", audit__inferred="true", **facts)]
+
+    def test_service_account_alone(self, client: Any, audit_trail: AuditTrail) -> None:
+        """No name, no password: what is known is that the service account bound."""
+        client.get("/phonebook/ann")
+        (told,) = self.story(audit_trail)
+        assert (told["event"], told["audit.outcome"], told["user.id"]) == ("auth.authenticate", "success", SERVICE)
+
     def test_account_that_is_not_active(self, client: Any, audit_trail: AuditTrail) -> None:
         """Right password, and the application says no: one failure."""
         client.post("/login", data={"username": "bob", "password": RIGHT})
@@ -437,8 +449,8 @@ class TestApplication:
     @pytest.mark.parametrize("at", ["/lookup", "/kept"])
     def test_search_then_bind(self, client: Any, audit_trail: AuditTrail, at: str) -> None:
         """No login library at all: the person, once; also where the connection goes back to the service account."""
-        client.post(at, data={"name": "ann", "password": RIGHT})
-        client.post(at, data={"name": "ann", "password": WRONG})
+        client.post(at, data={"username": "ann", "password": RIGHT})
+        client.post(at, data={"username": "ann", "password": WRONG})
         good = self.told("auth.authenticate", at=at, audit__action="authenticate_with_ldap", user__id=ANN, audit__identity=ANN)
         facts = {"audit__action": "sign_in_with_ldap", "audit__identity": ANN, "audit__reason": "invalid_credentials"}
         bad = self.told("auth.sign_in", "failure", at=at, error__type="invalidCredentials", **facts)
@@ -446,7 +458,7 @@ class TestApplication:
 
     def test_direct_bind(self, client: Any, audit_trail: AuditTrail) -> None:
         """Right and refused all the same: the response says so."""
-        client.post("/direct", data={"name": "bob", "password": RIGHT})
+        client.post("/direct", data={"username": "bob", "password": RIGHT})
         facts = {"audit__action": "sign_in_with_ldap", "audit__identity": BOB, "user__id": BOB}
         reason = {"audit__reason": "rejected_after_verification"}
         assert self.story(audit_trail) == [self.told("auth.sign_in", "failure", at="/direct", **reason, **facts)]
@@ -455,5 +467,5 @@ class TestApplication:
         """Neither the people's passwords nor the service account's."""
         for at in ("/login", "/lookup", "/direct", "/kept"):
             for password in (RIGHT, WRONG):
-                client.post(at, data={"username": "ann", "name": "ann", "password": password})
+                client.post(at, data={"username": "ann", "password": password})
         audit_trail.assert_no_secret(RIGHT, WRONG, SERVICE_PASSWORD)

@@ -70,12 +70,12 @@ def create_app(url: str, base: str, service: tuple[str, str]) -> Flask:
 
     @app.post("/lookup")
     def lookup() -> Any:
-        good = directory.search_then_bind(request.form["name"], request.form["password"])
+        good = directory.search_then_bind(request.form["username"], request.form["password"])
         return ("welcome", 200) if good else ("no", 401)
 
     @app.post("/direct")
     def direct() -> Any:
-        name = request.form["name"]
+        name = request.form["username"]
         try:
             directory.connection(f"uid={name},{directory.base}", request.form["password"], auto_bind=True)
         except LDAPBindError:
@@ -84,7 +84,7 @@ def create_app(url: str, base: str, service: tuple[str, str]) -> Flask:
 
     @app.post("/kept")
     def on_the_kept_connection() -> Any:
-        found = directory.find(kept, request.form["name"])
+        found = directory.find(kept, request.form["username"])
         good = found is not None and kept.rebind(found, request.form["password"])
         kept.rebind(*service)
         return ("welcome", 200) if good else ("no", 401)
