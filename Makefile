@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all peers faults fuzz readme clean
+.PHONY: help demo test lint test-all peers faults bench fuzz readme clean
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
@@ -34,6 +34,9 @@ fuzz: $(READY) ## Fuzz the forwarding headers for five minutes (atheris; ARGS= g
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p .cache/fuzz
 	@PYTHONPATH=. $(BIN)/python fuzz/headers.py -max_total_time=300 -artifact_prefix=.cache/fuzz/ $(ARGS) .cache/fuzz
+
+bench: $(READY) ## What a record costs, beside the stock SDK (ARGS=--scale)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(READY) ## Lose records in every way known, with the stock SDK and with ours, side by side (ARGS="SIGTERM")
 	@$(BIN)/python scripts/faults.py $(ARGS)

@@ -16,7 +16,13 @@ from opentelemetry_instrumentation_authaudit.model import names
 PACKAGE = "opentelemetry_instrumentation_authaudit"
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+PAPERS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -66,8 +72,17 @@ def test_the_record_shown_is_a_record() -> None:
 def test_links_lead_somewhere(paper: str) -> None:
     """Every relative link names a file of the repository."""
     text = (ROOT / paper).read_text(encoding="utf-8")
-    missing = [target for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) if not (ROOT / target).exists()]
+    beside = (ROOT / paper).parent
+    missing = [target for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) if not (beside / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_tests_that_are_named_exist(paper: str) -> None:
+    """Whoever follows a claim to its test finds it."""
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), f"{path}::{name}"
 
 
 def test_make_targets_exist() -> None:
@@ -82,10 +97,10 @@ def test_make_targets_exist() -> None:
 
 
 def test_commands_and_flags_exist() -> None:
-    """Every `authaudit` command of the README, with its flags, is one the real command knows."""
-    commands = {
-        tuple(re.findall(r"(?<=\s)(?:[a-z]+\b|--?[a-z-]+)", f" {line}")) for line in re.findall(r"`authaudit( [^`]*)`", README)
-    }
+    """Every `authaudit` command of a paper, with its flags, is one the real command knows."""
+    papers = "\n".join((ROOT / paper).read_text(encoding="utf-8") for paper in PAPERS)
+    lines = re.findall(r"(?:`|^)authaudit( [^`\n#]*)", papers, re.MULTILINE)
+    commands = {tuple(re.findall(r"(?<=\s)(?:[a-z]+\b|--?[a-z-]+)", f" {line.partition(' -- ')[0]}")) for line in lines}
     for command, *flags in commands:
         done = subprocess.run([sys.executable, "-m", PACKAGE, command, "--help"], text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"authaudit {command}: {done.stderr}"
