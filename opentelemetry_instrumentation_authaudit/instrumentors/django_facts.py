@@ -65,6 +65,7 @@ _BY_CODE: Final = {
 ASKS: Final = frozenset({"token_required", "device_required", "challenge_message", "challenge_exception", "not_interactive"})
 """Codes by which a sign-in form asks for a second factor: the password was right, and nothing has failed (django-otp)."""
 
+_STARS: Final = "*" * 20
 current: ContextVar[Any] = ContextVar("authaudit_django_request", default=None)
 """The request being answered, which knows who is signed in."""
 refused: ContextVar[dict[tuple[type, int], Any] | None] = ContextVar("authaudit_django_refused", default=None)
@@ -184,9 +185,10 @@ def identity(credentials: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nothing(credentials: Mapping[str, Any]) -> bool:
-    """Whether every credential was left out: a web server that says of no request who sends it, an empty form."""
+    """Whether every credential was left out: a web server that says of no request who sends it, an empty form. Django puts stars
+    in the place of a password, whether there is one or not."""
     given = [value for name, value in credentials.items() if name != "request"]
-    return bool(given) and all(value is None for value in given)
+    return any(value is None for value in given) and all(value is None or value == _STARS for value in given)
 
 
 def mechanism(credentials: Mapping[str, Any]) -> tuple[Strategy | None, str | None]:

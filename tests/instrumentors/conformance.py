@@ -50,6 +50,7 @@ class Silent:
 DJANGO: dict[str, tuple[str, ...]] = {
     "django": (),
     "rest_framework": ("rest_framework.authtoken",),
+    "djoser": ("rest_framework.authtoken",),
     "knox": ("knox",),
     "rest_framework_simplejwt": ("rest_framework_simplejwt.token_blacklist",),
     "allauth": tuple(f"allauth{name}" for name in ("", ".account", ".socialaccount", ".mfa", ".usersessions", ".headless")),
