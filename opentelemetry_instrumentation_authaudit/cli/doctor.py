@@ -23,7 +23,7 @@ from ..instrumentor import known_fields
 from ..instrumentors.registry import LIBRARIES, Library
 from ..query.formats import printable
 from .main import BAD_ANSWER
-from .places import places
+from .places import living, places
 from .probe import Probe, probes
 
 __all__ = ("EPILOG", "Finding", "Verdict", "add_flags", "run")
@@ -227,13 +227,10 @@ def _reachable(endpoint: str, protocol: str) -> Finding:
 
 def _processes(config: Config) -> Iterator[Finding]:
     found = places((), config)
-    living = 0
-    for path in sorted(lock for place in found for lock in place.glob("*/*.lock")):
-        facts = _facts(path)
-        if facts is not None:
-            living += 1
-            yield from _process(path.parent.name, facts)
-    if not living:
+    alive = list(living(found))
+    for service, facts in alive:
+        yield from _process(service, facts)
+    if not alive:
         yield Finding("processes", Verdict.NOTE, f"no process is recording to {', '.join(map(str, found))}")
 
 
@@ -246,22 +243,6 @@ def _process(service: str, facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("processes", Verdict.FAULT, f"{who}: not found: {gone}")
     for site, count in errors.items():
         yield Finding("processes", Verdict.FAULT, f"{who}: {count} faults of ours in {site}; please report them")
-
-
-def _facts(path: Path) -> dict[str, Any] | None:
-    """What the process that holds *path* says of itself; None if it is gone."""
-    import fcntl  # noqa: PLC0415
-
-    try:
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found: Any = json.loads(file.read() or b"{}")
-                return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
-    return None
 
 
 def _places(count: int) -> str:

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "digest": "write down which streams there are, for verify --registry",
     "ship": "deliver what the journals hold to the collector, once or --follow",
     "doctor": "is everything watched, written and delivered here?",
+    "keys": "the keys of hashed identities and addresses: list, rotate, destroy",
     "init": "write an env file with the options",
     "schema": "events, actions, strategies, reasons, attributes",
     "demo": "three real applications and their audit trail (from a checkout)",

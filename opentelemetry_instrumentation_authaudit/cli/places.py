@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..config import Config, load
 from ..privacy.pseudonyms import Keyring, key_folder
 from ..query.reader import Unreadable, files_in
 from .main import UNFINISHED, CliError
 
-__all__ = ("files_of", "keys_of", "looked_in", "places", "tell_unreadable")
+__all__ = ("files_of", "keys_of", "living", "looked_in", "places", "tell_unreadable")
 
 _SYSTEMD: Final = Path("/var/lib")
 _STATE_DIRECTORIES: Final = ("*/authaudit/journal", "private/*/authaudit/journal")
@@ -61,6 +62,14 @@ def keys_of(found: Iterable[Path], config: Config) -> Keyring | None:
     return Keyring(tuple(keys)) if keys else None
 
 
+def living(found: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every process that records into one of these places: its service, and what it says of itself."""
+    for path in sorted(lock for place in found for lock in place.glob("*/*.lock")):
+        facts = _facts(path)
+        if facts is not None:
+            yield path.parent.name, facts
+
+
 def looked_in(found: Iterable[Path], files: int) -> None:
     """Say on stderr where records were looked for."""
     print(f"looked in {', '.join(map(str, found))}: {files} file{'s' if files != 1 else ''}", file=sys.stderr)
@@ -73,3 +82,19 @@ def tell_unreadable(unreadable: Unreadable) -> int:
     if unreadable.lines:
         print(f"{unreadable.lines} torn or damaged line{'s' if unreadable.lines != 1 else ''} could not be read", file=sys.stderr)
     return UNFINISHED if unreadable.files else 0
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """What the process that holds *path* says of itself; None if it is gone."""
+    import fcntl  # noqa: PLC0415
+
+    try:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found: Any = json.loads(file.read() or b"{}")
+                return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+    return None

@@ -85,10 +85,11 @@ class Life:
         self._backlog = Backlog(config.service_dir, self.stream.id, overflow=self._overflow, envelope=self._envelope)
         delivering = provider.delivering(config, self._backlog, self._refused) if ours and deliver else None
         self._delivery, following = delivering if delivering is not None else (None, provider.following(config))
+        self._policy = _policy(config)
         self._processor = AuthAuditLogRecordProcessor(
             following,
             stream=self.stream,
-            policy=_policy(config),
+            policy=self._policy,
             config=config,
         )
         self._emit = provider.emitter(self._resource, self._processor)
@@ -186,6 +187,7 @@ class Life:
             "host": socket.gethostname(),
             "started": self._started,
             "delivering": self._retention.delivering,
+            "hash_key": self._policy.keys.first.id if self._policy is not None else "",
             "guard_errors": dict(errors),
         }
 

@@ -11,13 +11,14 @@ import os
 import re
 import secrets
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import Config
 from ..guard import warn
 
-__all__ = ("Key", "Keyring", "folded", "key_folder")
+__all__ = ("Key", "Keyring", "folded", "generated_file", "key_folder", "new_key")
 
 _DIGITS = 32
 _KEY_BYTES = 32
@@ -43,6 +44,10 @@ class Key:
         secret = text.encode()
         return cls(hmac.digest(secret, b"authaudit key id", "sha256").hex()[:8], secret)
 
+    def written(self) -> str:
+        """Its line in a file of keys: the secret, which no `repr` shows."""
+        return f"{self.id}:{self.secret.decode()}"
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
@@ -56,7 +61,7 @@ class Keyring:
         keys = [Key.parse(config.hash_key)] if config.hash_key else []
         if config.hash_key_file:
             keys += _keys_in(config.hash_key_file)
-        return cls(tuple(keys) or (_generated(key_folder(config)),))
+        return cls(tuple(keys or _generated(generated_file(config))))
 
     @property
     def first(self) -> Key:
@@ -89,6 +94,11 @@ def key_folder(config: Config) -> Path:
     return config.journal_dir.parent / "keys"
 
 
+def generated_file(config: Config) -> Path:
+    """The file of this host's own keys."""
+    return key_folder(config) / _FILE
+
+
 def _hash(key: Key, message: bytes) -> str:
     return f"hashed:{key.id}:{hmac.digest(key.secret, message, 'sha256').hex()[:_DIGITS]}"
 
@@ -114,7 +124,7 @@ def _keys_in(path: Path) -> list[Key]:
             type(error).__name__,
         )
         return []
-    keys = [Key.parse(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
+    keys = _parsed(lines)
     if not keys:
         warn(
             f"privacy.hash_key_file {path}",
@@ -124,9 +134,12 @@ def _keys_in(path: Path) -> list[Key]:
     return keys
 
 
-def _generated(folder: Path) -> Key:
-    """The key of this host, made by whichever process comes first; one of this process alone where none can be kept."""
-    path = folder / _FILE
+def _parsed(lines: Iterable[str]) -> list[Key]:
+    return [Key.parse(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
+
+
+def _generated(path: Path) -> list[Key]:
+    """The keys of this host, made by whichever process comes first; one of this process alone where none can be kept."""
     try:
         if not path.exists():
             _create(path)
@@ -136,7 +149,7 @@ def _generated(folder: Path) -> Key:
                 "With several hosts or containers set OTEL_PYTHON_AUTHAUDIT_HASH_KEY (or _HASH_KEY_FILE) to one key for all.",
                 path,
             )
-        return Key.parse(path.read_text(encoding="ascii").strip())
+        return _parsed(path.read_text(encoding="utf-8").splitlines()) or [Key.parse("")]
     except (OSError, ValueError) as error:
         warn(
             f"privacy.hash_key {path}",
@@ -145,10 +158,11 @@ def _generated(folder: Path) -> Key:
             path,
             type(error).__name__,
         )
-        return _new_key()
+        return [new_key()]
 
 
-def _new_key() -> Key:
+def new_key() -> Key:
+    """A random key with a random id."""
     return Key(secrets.token_hex(4), secrets.token_hex(_KEY_BYTES).encode())
 
 
@@ -156,9 +170,9 @@ def _create(path: Path) -> None:
     """Write a new key under another name, then link it: of several processes one wins, and none reads half a key."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    key = _new_key()
+    key = new_key()
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(f"{key.id}:".encode() + key.secret + b"\n")
+        file.write(f"{key.written()}\n".encode())
         file.flush()
         os.fsync(file.fileno())
     try:
