@@ -135,7 +135,7 @@ async def shake_hands(address: str, path: str, *headers: str) -> int:
 
 
 @contextlib.contextmanager
-def werkzeug(app: Any) -> Iterator[str]:
+def werkzeug(app: Any, *, threaded: bool = False) -> Iterator[str]:
     """For WSGI, in a thread beside the test: for clients that are not asynchronous."""
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -143,7 +143,7 @@ def werkzeug(app: Any) -> Iterator[str]:
         def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 -- Werkzeug's name
             """Say nothing."""
 
-    server = make_server("127.0.0.1", 0, app, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, app, threaded=threaded, request_handler=Quiet)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
