@@ -1,4 +1,4 @@
-"""`make readme`: rewrites the generated parts of README.md and CONTRIBUTING.md, each between its markers.
+"""`make readme`: rewrites the generated parts of README.md, CONTRIBUTING.md and docs/privacy.md, each between its markers.
 
 `python scripts/readme.py --check` changes nothing and exits 1 where a part is out of date.
 """
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
+
+import privacy
 
 from opentelemetry_instrumentation_authaudit.config import options_table
 from opentelemetry_instrumentation_authaudit.hooks import Role
@@ -79,6 +81,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "events": events,
     "line": registry_line,
     "file": library_file,
+    **privacy.PARTS,
 }
 
 
@@ -90,7 +93,7 @@ def renewed(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Rewrite, or only check; 1 if a check found something to do."""
     stale = []
-    for name in ("README.md", "CONTRIBUTING.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "docs/privacy.md"):
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
         if renewed(text) != text:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from opentelemetry_instrumentation_authaudit.config.options import OPTIONS
 from opentelemetry_instrumentation_authaudit.model import names
+
+from .canaries import found_in
 
 PACKAGE = "opentelemetry_instrumentation_authaudit"
 ROOT = Path(__file__).parents[1]
@@ -66,6 +69,26 @@ def test_the_record_shown_is_a_record() -> None:
     added = {"logged_at", "event", "service", "severity", "trace_id", "span_id"}
     assert {key for key in record if not key.startswith(names.PARAM_PREFIX)} <= known | added
     assert set(names.MANDATORY) <= set(record)
+
+
+@pytest.mark.parametrize("secret", ["correct-horse-battery-31", "83kd-93mx-tok", "k8n3v0q2x7-session"])
+def test_no_record_in_print_holds_a_secret(secret: str) -> None:
+    """The pipeline made the records of README and docs/privacy.md of an event full of secrets: none of them is in print."""
+    assert secret in (ROOT / "scripts" / "privacy.py").read_text(encoding="utf-8")
+    assert list(found_in(b"".join((ROOT / paper).read_bytes() for paper in PAPERS), secret)) == []
+
+
+def test_every_mode_is_shown() -> None:
+    """A reader chooses by what they see: docs/privacy.md has a record in every mode of every option of privacy."""
+    shown = re.findall(r"^### (.*)\n\n```json\n", (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8"), re.MULTILINE)
+    modes = {
+        f"`{row.name}={mode}`"
+        for row in OPTIONS
+        if row.name.endswith("_mode")
+        for mode in row.values.split(", ")
+        if mode != row.default
+    }
+    assert modes < set(shown)
 
 
 @pytest.mark.parametrize("paper", PAPERS)

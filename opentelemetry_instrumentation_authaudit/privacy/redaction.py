@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from .sanitise import Plain, plain, render
 from .shapes import looks_random, mask_credentials, mask_opaque
 
-__all__ = ("MASK", "scrub", "scrub_identifier", "scrub_path", "scrub_text", "secret_name")
+__all__ = ("MASK", "SECRET_NAMES", "scrub", "scrub_identifier", "scrub_path", "scrub_text", "secret_name")
 
 MASK: Final = "[redacted]"
 
@@ -33,6 +33,8 @@ _SECRET_WORDS = frozenset({
     "ssn", "sid", "session", "saml", "proof", "answer", "hint", "cred", "creds", "clave", "geheim", "parola", "hasło", "haslo",
 })  # fmt: skip
 """Secret as a word of a name: `otp_code`, `apiKey`; not inside another word (`keyboard`, `country`)."""
+SECRET_NAMES: Final = frozenset(_SECRET_PARTS) | _SECRET_WORDS
+"""For those who print the rules."""
 _HARMLESS_ENDINGS = frozenset({"type", "method", "count", "backend", "provider", "strategy", "enabled", "required"})
 """What is said *about* a secret: `token_type`, `code_challenge_method`."""
 
