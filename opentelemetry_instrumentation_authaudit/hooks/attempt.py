@@ -44,6 +44,7 @@ _SAID_TOO: Final = ("actor", "tenant", "resource", "token_id", "session_key", "v
 _LEARNT: Final = ("provider", "subject", "identity", "identity_known", "actor", "tenant", "resource", "token_id", "session_key")
 _CANCELLED: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
+_ELSEWHERE: Final = frozenset({Strategy.OAUTH2, Strategy.OIDC, Strategy.SAML})
 
 @dataclass(slots=True, eq=False, repr=False)
 class Attempt:
@@ -118,9 +119,10 @@ class Attempt:
         return self.same_as(earlier)
 
     def absorb(self, other: Attempt) -> None:
-        """Keep our own action and outcome; learn from *other* what we lack."""
+        """Keep our own action and outcome; learn from *other* what we lack. A provider's token names the provider's own user."""
+        theirs = other.hook.role is Role.EVIDENCE and other.strategy is Strategy.TOKEN and self.strategy in _ELSEWHERE
         for name in _LEARNT:
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and not (theirs and name == "subject"):
                 setattr(self, name, getattr(other, name))
         if self.strategy is Strategy.UNKNOWN or (self.strategy.carrier and not other.strategy.carrier):
             self.strategy = other.strategy

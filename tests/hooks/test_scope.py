@@ -29,6 +29,7 @@ from .rows import (
     broken,
     not_an_event,
     nothing_shown,
+    right_or_wrong,
     row,
     subject,
     user_or_none,
@@ -44,6 +45,14 @@ def test_check_folds_into_the_attempt_around_it(fakelib: ModuleType, bench: Benc
     bench.install(CHECK, AUTHENTICATE)
     fakelib.authenticate("ann", "no")
     assert bench.events.told() == [ANN_REFUSED]
+
+
+def test_a_success_is_not_won_by_what_failed(fakelib: ModuleType, bench: Bench) -> None:
+    """A code is none of the authenticator's, and lets the user in all the same: by another way."""
+    check = row("check", right_or_wrong, event=None, role=Role.EVIDENCE, strategy=Strategy.TOTP)
+    bench.install(check, row("outer", strategy=Strategy.SESSION))
+    fakelib.outer("ann", "no")
+    assert bench.events.told() == [("auth.sign_in", "session", "success", "ann", None)]
 
 
 def test_check_alone_outside_a_request_is_silent(fakelib: ModuleType, bench: Bench) -> None:
@@ -312,6 +321,28 @@ def test_carrier_never_overwrites_a_mechanism(fakelib: ModuleType, bench: Bench)
         fakelib.authenticate("ann", "ok")
         fakelib.login("ann")
     assert [e[1] for e in bench.events.told()] == ["saml"]
+
+
+@pytest.mark.parametrize(("strategy", "subject"), [(Strategy.OIDC, None), (Strategy.TOKEN, "ann")])
+def test_token_of_a_provider_names_the_providers_user(
+    fakelib: ModuleType, bench: Bench, strategy: Strategy, subject: str | None
+) -> None:
+    """Whom the application takes that for only the application knows; a token of its own names its own user."""
+    check = row("authenticate", _whose, role=Role.EVIDENCE, event="auth.verify", strategy=Strategy.TOKEN)
+    bench.install(row("outer", _nothing_more, strategy=strategy), check)
+    fakelib.outer("ann", "ok")
+    assert [(e.strategy, e.subject) for e in bench.events] == [(strategy, subject)]
+
+
+def _nothing_more(_call: Call) -> Flow:
+    yield
+    return Facts()
+
+
+def _whose(call: Call) -> Flow:
+    user = call.arg("user")
+    yield
+    return Facts(subject=user)
 
 
 def test_any_mechanism_is_better_than_none(fakelib: ModuleType, bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -15,6 +16,9 @@ from . import servers
 from .doors import PASSWORD, WRONG, Doors
 from .servers import shake_hands
 from .web import told
+
+
+pytestmark = pytest.mark.skipif(find_spec("quart") is None, reason="Quart needs Flask 3")
 
 
 class TestQuart(Doors):
