@@ -109,6 +109,7 @@ def settle(attempt: Attempt, verdict: Facts | Closing | Skip | None, outcome: Ou
     """Learn from inside first (the deepest reason, the mechanism), then hear the row's own word, which wins."""
     if attempt.hook.role is not Role.HINT:
         attempt.end(outcome)
+        attempt.status = (verdict.status if isinstance(verdict, Facts) else None) or attempt.status
     for inner in _steps(attempt, failed=isinstance(verdict, Facts) and verdict.status is Status.FAILURE):
         attempt.absorb(inner)
     if isinstance(verdict, Facts):

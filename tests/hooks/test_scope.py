@@ -180,6 +180,13 @@ def test_same_success_told_twice_is_one(fakelib: ModuleType, bench: Bench) -> No
     assert [e[3] for e in bench.events.told()] == ["ann", "bob"]
 
 
+def test_failure_that_its_row_concludes_learns_the_mechanism(fakelib: ModuleType, bench: Bench) -> None:
+    """The library returns None, which only the row knows to be a failure; what was tried inside says how it was tried."""
+    bench.install(row("outer", user_or_none), CHECK)
+    fakelib.outer("ann", "no")
+    assert bench.events.told() == [ANN_FAILED]
+
+
 def test_two_factors_are_two(fakelib: ModuleType, bench: Bench) -> None:
     """Somebody removes two factors and adds one: the same account, but not the same thing; only what is told twice is one."""
     bench.install(
