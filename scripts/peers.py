@@ -77,6 +77,11 @@ def by_pytest(name: str, distribution: str, *arguments: str, needs: tuple[str, .
     return Peer(name, distribution, "pytest", options, results=junit, needs=needs, fast=fast)
 
 
+_FLASK_SECURITY: Final = (
+    *("basic", "changeable", "change_email", "change_username", "cli", "confirmable", "csrf", "datastore", "misc", "passwordless"),
+    *("recoverable", "recovery_codes", "registerable", "response", "tokens", "trackable", "two_factor"),
+    *("unified_signin", "webauthn", "oauthglue"),
+)
 PEERS: Final = (
     Peer(
         "django",
@@ -113,9 +118,12 @@ PEERS: Final = (
     by_pytest(
         "flask-security",
         "Flask-Security",
-        "tests",
-        *("-p", "no:randomly"),
-        needs=("Flask-SQLAlchemy-Lite", "Flask-Babel", "authlib", "freezegun", "peewee", "python-dateutil", "zxcvbn", "msgcheck"),
+        *(f"tests/test_{part}.py" for part in _FLASK_SECURITY),
+        *("-k", "not mongo and not peewee and not cl-sql", "-p", "no:randomly"),  # one datastore
+        needs=(
+            *("Flask-SQLAlchemy", "Flask-SQLAlchemy-Lite", "Flask-Babel", "Babel", "pytz", "authlib", "freezegun", "python-dateutil"),
+            *("peewee", "zxcvbn"),
+        ),
     ),
     by_pytest("flask", "Flask", "tests", needs=("pytest<9",)),  # its tests import what pytest 9 has no more
     by_pytest(
@@ -186,12 +194,21 @@ PEERS: Final = (
         needs=("pytest-django", "dj-database-url"),
     ),
     by_pytest(
+        "knox",
+        "django-rest-knox",
+        *("tests", "--ds=peers_knox.settings", "-p", "pytest_django.plugin"),
+        needs=("pytest-django", "freezegun", "python-dateutil", "six"),
+        fast=True,
+    ),
+    by_pytest(
         "simplejwt",
         "djangorestframework_simplejwt",
         *("tests", "-c", "pytest.ini", "-p", "pytest_django.plugin"),
         needs=("pytest-django", "freezegun", "python-dateutil", "python-jose", "ecdsa", "rsa", "pyasn1", "six"),
         fast=True,
     ),
+    by_pytest("social-auth-core", "social-auth-core", "social_core/tests", needs=("responses",)),
+    Peer("social-auth-app-django", "social-auth-app-django", "manage.py", ("test",)),
 )
 
 

@@ -23,6 +23,8 @@ ABSORBED: Final[Mapping[Family, frozenset[Family]]] = {
 }
 """Which families an outer attempt takes in besides its own. Different families otherwise stay separate events."""
 
+_APART: Final = frozenset({Family.ACCOUNT, Family.MFA_MANAGE})
+"""Families whose events are different things."""
 _SEVERAL: Final = frozenset({Family.MFA_MANAGE, Family.API_KEY, Family.LINK, Family.ACCOUNT, Family.SESSION})
 """An account has several of what these families speak of: factors, keys, addresses, sessions."""
 _TELLING: Final = ("event", "action", "strategy", "provider", "token_id", "session_key", "params")
@@ -42,9 +44,9 @@ _SAID: Final = (
 )
 _SAID_TOO: Final = ("actor", "tenant", "resource", "token_id", "session_key", "via")
 _LEARNT: Final = ("provider", "subject", "identity", "identity_known", "actor", "tenant", "resource", "token_id", "session_key")
+_ELSEWHERE: Final = frozenset({Strategy.OAUTH2, Strategy.OIDC, Strategy.SAML})
 _CANCELLED: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
-_ELSEWHERE: Final = frozenset({Strategy.OAUTH2, Strategy.OIDC, Strategy.SAML})
 
 @dataclass(slots=True, eq=False, repr=False)
 class Attempt:
@@ -105,12 +107,10 @@ class Attempt:
         )
 
     def same_as(self, other: Attempt) -> bool:
-        """Whether both are of one family; an account may be disabled and renamed at once, and custom events stand for
-        themselves."""
+        """Whether both are of one family; an account may be disabled and renamed at once, recovery codes come with a factor, and
+        custom events stand for themselves."""
         family = self.family
-        return (
-            family is other.family and family is not Family.CUSTOM and (family is not Family.ACCOUNT or self.event == other.event)
-        )
+        return family is other.family and family is not Family.CUSTOM and (family not in _APART or self.event == other.event)
 
     def repeats(self, earlier: Attempt) -> bool:
         """Whether *earlier*, of the same subject, was the same thing: one of several factors is not another of them."""
@@ -124,7 +124,8 @@ class Attempt:
         for name in _LEARNT:
             if getattr(self, name) is None and not (theirs and name == "subject"):
                 setattr(self, name, getattr(other, name))
-        if self.strategy is Strategy.UNKNOWN or (self.strategy.carrier and not other.strategy.carrier):
+        lost = self.status is Status.SUCCESS and other.status is Status.FAILURE  # a success is not won by what failed
+        if self.strategy is Strategy.UNKNOWN or (self.strategy.carrier and not other.strategy.carrier and not lost):
             self.strategy = other.strategy
         if other.status is Status.FAILURE:
             self.learnt = self.learnt or other.why

@@ -21,6 +21,7 @@ __all__ = (
     "owner",
     "proof",
     "provided",
+    "reason_of",
     "refusal",
     "typed",
     "waiting",
@@ -123,6 +124,11 @@ def federated(provider: Any) -> Strategy:
         return _FEDERATIONS.get(name, Strategy.OAUTH2)
     installed = [strategy for known, strategy in _FEDERATIONS.items() if registry.get_class(known) is not None]
     return installed[0] if len(installed) == 1 else Strategy.OAUTH2
+
+
+def reason_of(code: str | None) -> Reason | None:
+    """What a code of the library's errors means; None if it says nothing of its own."""
+    return _BY_CODE.get(code or "")
 
 
 def complaint(form: Any) -> tuple[str | None, Reason | None]:

@@ -568,7 +568,7 @@ def code_of(secret: str) -> str:
 
     from allauth.mfa.totp.internal import auth
 
-    return auth.format_hotp_value(auth.hotp_value(secret, int(time.time()) // 30))
+    return str(auth.format_hotp_value(auth.hotp_value(secret, int(time.time()) // 30)))
 
 
 @pytest.fixture
