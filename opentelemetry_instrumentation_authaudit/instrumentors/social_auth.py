@@ -188,6 +188,8 @@ def _signed_in(user: Any) -> bool:
 
 def _reason(outcome: Outcome) -> Reason | None:
     code = getattr(outcome.error, "code", None)
+    if getattr(outcome.error, "response", None) is not None and type(outcome.error).__name__ == "AuthCanceled":
+        return Reason.INVALID_CODE  # older versions call every answer with 400 canceled
     return _CODES.get(code) if isinstance(code, str) else None
 
 

@@ -17,7 +17,6 @@ from .doors import PASSWORD, WRONG, Doors
 from .servers import shake_hands
 from .web import told
 
-
 pytestmark = pytest.mark.skipif(find_spec("quart") is None, reason="Quart needs Flask 3")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -44,6 +46,8 @@ class Provider:
             return 503, {}
         now = int(time.time()) - (9000 if self.mood == "late" else 0)
         claims = {**self.person, "iss": self.address, "aud": "client", "iat": now, "exp": now + 600, "nonce": self.nonce}
+        half = sha256(TOKEN.encode()).digest()[:16]
+        claims["at_hash"] = urlsafe_b64encode(half).rstrip(b"=").decode()  # OpenID Connect Core, 3.1.3.6
         if self.mood == "other nonce":
             claims["nonce"] = "another"
         key = self.other if self.mood == "forged" else self.key
