@@ -81,7 +81,7 @@ def unconfined(folder: Path) -> str:
     program = slapd()
     assert program is not None
     if Path("/etc/apparmor.d/usr.sbin.slapd").exists():
-        return shutil.copy(program, folder / "slapd")
+        return shutil.copy(program, str(folder / "slapd"))
     return program
 
 
