@@ -83,8 +83,8 @@ def grant(call: Call) -> Flow:
             facts["event"] = "consent.grant"
         return Facts(**facts) if code is None else Facts(**facts, **oauth.refused(code))
     _, _, headers = _parts(outcome.result)
-    said = oauth.redirection(dict(headers).get("Location")) if isinstance(headers, (list, tuple)) else {}
-    return Facts(event="token.issue" if {"access_token", "id_token"} & said.keys() else "consent.grant", **facts)
+    location = dict(headers).get("Location") if isinstance(headers, (list, tuple)) else None
+    return Facts(event=oauth.granted(location)[0], **facts)
 
 
 def challenge(_call: Call) -> Flow:

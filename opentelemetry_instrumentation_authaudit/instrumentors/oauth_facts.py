@@ -19,6 +19,7 @@ __all__ = (
     "answer",
     "caller",
     "client",
+    "granted",
     "mapping",
     "owner",
     "redirection",
@@ -26,6 +27,7 @@ __all__ = (
     "scope",
     "stored",
     "text",
+    "whose",
 )
 
 _KEYS: Final = ("id", "pk", "user_id", "uid", "sub")
@@ -33,6 +35,7 @@ _ERROR, _SERVER_ERROR = 400, 500
 _BROKEN: Final = frozenset({"server_error", "temporarily_unavailable"})
 WAITING: Final = frozenset({"authorization_pending", "slow_down"})
 """A device asks again while its user has not decided (RFC 8628, 3.5): nothing has failed."""
+_SAID: Final = frozenset({"access_token", "code", "error", "id_token"})
 REASONS: Final[Mapping[str, Reason]] = {
     "access_denied": Reason.PROVIDER_DENIED,
     "consent_required": Reason.PERMISSION_DENIED,
@@ -83,15 +86,23 @@ def mapping(body: object) -> Mapping[str, Any]:
     return body if isinstance(body, Mapping) else {}
 
 
-def redirection(location: object) -> Mapping[str, str]:
-    """The parameters that a redirection hands to a client, in query or fragment."""
+def redirection(location: object) -> list[tuple[str, str]]:
+    """The parameters that a redirection hands to a client, in query and fragment; what the server has added comes last."""
     if not isinstance(location, str):
-        return {}
+        return []
     try:
         parts = urlsplit(location)
     except ValueError:
-        return {}
-    return dict([*parse_qsl(parts.query), *parse_qsl(parts.fragment)])
+        return []
+    return [*parse_qsl(parts.query), *parse_qsl(parts.fragment)]
+
+
+def granted(location: object) -> tuple[str, str | None]:
+    """Event and error code of an authorization response: a client may have put parameters of these names into its address."""
+    said = [pair for pair in redirection(location) if pair[0] in _SAID]
+    if said and said[-1][0] == "error":
+        return "oauth.authorize", said[-1][1]
+    return ("token.issue" if any(name.endswith("token") for name, _ in said) else "consent.grant"), None
 
 
 def owner(user: Any) -> dict[str, Any]:

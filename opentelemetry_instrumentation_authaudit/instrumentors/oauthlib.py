@@ -65,10 +65,8 @@ def _authorized(call: Call) -> Flow:
     location = headers.get("Location") if isinstance(headers, Mapping) else None
     if location is None:
         return SKIP  # a token was handed out at once, and says so itself
-    said = oauth.redirection(location)
-    if "error" in said:
-        return Facts(**facts, **oauth.refused(said["error"]))
-    return Facts(event="token.issue" if {"access_token", "id_token"} & said.keys() else "consent.grant", **facts)
+    event, error = oauth.granted(location)
+    return Facts(event=event, **facts) if error is None else Facts(**facts, **oauth.refused(error))
 
 
 def _doubted(call: Call) -> Flow:
@@ -169,7 +167,7 @@ def _token_1(_call: Call) -> Flow:
     _, body, status = outcome.result
     if status == _GRANTED:
         return Facts(provider="oauth1")
-    code = oauth.redirection(f"?{body}").get("error") or ("invalid_client" if status == _REFUSED else None)
+    code = dict(oauth.redirection(f"?{body}")).get("error") or ("invalid_client" if status == _REFUSED else None)
     return Facts(provider="oauth1", **oauth.refused(code))
 
 
