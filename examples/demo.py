@@ -78,7 +78,7 @@ def environment(folder: Path, service: str, secret: str) -> dict[str, str]:
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR": str(folder / "journal"),
         "OTEL_PYTHON_AUTHAUDIT_HASH_KEY": secret,
-        "OTEL_PYTHON_AUTHAUDIT_IDENTITY_PRIVACY_MODE": "none",  # so that the table can be read line by line
+        "OTEL_PYTHON_AUTHAUDIT_INCLUDE_FIELDS": "email,username",  # else names are hashed; so the table can be read line by line
     }
 
 

@@ -13,8 +13,8 @@ from typing import Final
 import httpx
 import jwt
 
-ADMIN: Final = ("root", "a-long-admin-password")
-GOOD, BETTER, WRONG = "correct-horse-battery", "staple-battery-horse", "not-the-password"
+ADMIN: Final = ("root", "quiet-river-anchor")
+GOOD, BETTER, WRONG = "correct-horse-battery", "staple-battery-horse", "guess-rabbit-lantern"
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,18 +211,21 @@ def _delivery(config: Config) -> Iterator[Finding]:
 
 
 def _reachable(endpoint: str, protocol: str) -> Finding:
-    """Whether a connection can be made. The endpoint is shown without credentials that may stand in it."""
+    """Whether a connection can be made. Of the endpoint only scheme, host and port are shown: the rest may hold a credential."""
     import socket  # noqa: PLC0415
 
-    parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 4317)
-        socket.create_connection((parts.hostname or "localhost", port), timeout=3).close()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        return Finding("delivery", Verdict.FAULT, f"{shown} ({protocol}) cannot be reached: {why}; records wait in the journal")
-    return Finding("delivery", Verdict.OK, f"{shown} ({protocol}): reachable")
+        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        host, port = parts.hostname or "localhost", parts.port or {"https": 443, "http": 80}.get(parts.scheme, 4317)
+    except ValueError:
+        return Finding("delivery", Verdict.FAULT, "the OTLP endpoint is no URL: check the OTEL_EXPORTER_OTLP_* variables")
+    shown = f"{parts.scheme or 'http'}://{host}:{port} ({protocol})"
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        return Finding("delivery", Verdict.FAULT, f"{shown} cannot be reached: {why}; records wait in the journal")
+    return Finding("delivery", Verdict.OK, f"{shown}: reachable")
 
 
 def _processes(config: Config) -> Iterator[Finding]:

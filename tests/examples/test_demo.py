@@ -13,7 +13,8 @@ import pytest
 
 from examples import demo
 from examples.demo import App
-from examples.demo_steps import Record, Step
+from examples.demo_steps import ADMIN, BETTER, GOOD, WRONG, Record, Step
+from tests.canaries import found_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +78,8 @@ def test_the_demo_passes_and_leaves_nothing_behind(marked: dict[str, str]) -> No
     assert done.returncode == 0, done.stderr
     assert "sign_in_with_password" in done.stdout
     assert "exactly one record" in done.stderr
+    secrets = (GOOD, BETTER, WRONG, ADMIN[1])
+    assert [form for secret in secrets for form in found_in((done.stdout + done.stderr).encode(), secret)] == []
     assert descendants(marked) == set()
 
 
