@@ -66,9 +66,9 @@ def test_text_for_people(tmp_path: Path) -> None:
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://ann:hunter2@127.0.0.1:9/x"},
             "delivery",
-            "http://127.0.0.1:9/x (grpc) cannot be reached",
+            "http://127.0.0.1:9 (grpc) cannot be reached",
         ),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:x"}, "delivery", "cannot be reached"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:x"}, "delivery", "is no URL"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, environ: dict[str, str], topic: str, says: str) -> None:
