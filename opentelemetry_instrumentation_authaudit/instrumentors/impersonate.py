@@ -26,7 +26,8 @@ def _whom(user: Any) -> dict[str, Any]:
 
 def _told(call: Call) -> Flow:
     request = call.arg("request")
-    facts = {**_whom(call.arg("impersonating")), "actor": _actor(call.arg("impersonator"))}
+    impersonator = call.arg("impersonator") or django.user_of(request)  # 1.9.1 forgets it where the time is up
+    facts = {**_whom(call.arg("impersonating")), "actor": _actor(impersonator)}
     yield
     return Facts(session_key=django.session_key(request), **facts)
 

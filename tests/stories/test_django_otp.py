@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from .web import Record, label, record
 
 ANN = {"user__id": "auth.user:1", "audit__resource": "auth.User"}
 TOTP, STATIC, MAIL, HOTP = (f"otp_{name}.{name}device/1" for name in ("totp", "static", "email", "hotp"))
+OTP = tuple(int(part) for part in version("django-otp").split(".")[:2])
 CODE, NEW_CODES = "vq7x-kd93zt", "m4hw-9trz"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -149,7 +151,13 @@ def test_throttled(client: Any, audit_trail: AuditTrail) -> None:
     assert audit_trail.story() == [form_said("sign_in", "failure", **told)]
 
 
-@pytest.mark.parametrize("more", [{}, {"otp_token": "483920", "otp_device": ""}, {"otp_challenge": "1"}], ids=str)
+CHOICE = pytest.param(
+    {"otp_token": "483920", "otp_device": ""},
+    marks=pytest.mark.skipif(OTP < (1, 7), reason="tries every device where none is chosen"),
+)
+
+
+@pytest.mark.parametrize("more", [{}, CHOICE, {"otp_challenge": "1"}], ids=str)
 def test_asking_for_the_code_is_no_failure(client: Any, audit_trail: AuditTrail, more: dict[str, str]) -> None:
     """The password was right; a code, or the choice of a device, is still to come."""
     login(client, **more)
@@ -276,7 +284,7 @@ def test_code_is_right_and_the_request_is_refused(ann: Any, audit_trail: AuditTr
     assert (first, second) == ("mfa_invalid", "rate_limited")
 
 
-@pytest.mark.parametrize(("name", "reason"), [("night", "policy_denied"), ("phone", "rate_limited")])
+@pytest.mark.parametrize(("name", "reason"), [("night", "policy_denied"), ("weary", "rate_limited")])
 def test_device_that_is_closed(ann: Any, audit_trail: AuditTrail, name: str, reason: str) -> None:
     """A device may refuse to compare for reasons of its own."""
     model("totp").objects.update(name=name)
@@ -353,27 +361,21 @@ def test_code_is_mailed_and_the_next_must_wait(ann: Any, audit_trail: AuditTrail
     assert second == factor("mfa.code.send", "otp", MAIL, "failure", at="/send/", **told)
 
 
+@pytest.mark.filterwarnings("ignore:The EMAIL_BACKEND setting")  # the only name that Django 4.2 knows
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("post", "error", "told"),
     [
-        (ConnectionRefusedError, {"outcome": "failure", "audit__reason": "send_failed"}),
-        (LookupError, {"outcome": "unknown", "audit__reason": "backend_error"}),
+        ("ClosedPost", "ConnectionRefusedError", {"outcome": "failure", "audit__reason": "send_failed"}),
+        ("BrokenPost", "LookupError", {"outcome": "unknown", "audit__reason": "backend_error"}),
     ],
 )
-def test_code_that_cannot_be_mailed(ann: Any, audit_trail: AuditTrail, error: type[Exception], told: dict[str, str]) -> None:
+def test_code_that_cannot_be_mailed(ann: Any, audit_trail: AuditTrail, post: str, error: str, told: dict[str, str]) -> None:
     """No mail server, or nobody knows what went wrong."""
-    mail = model("email")
-    before = mail.send_mail
+    from django.test import override_settings
 
-    def away(self: Any, body: Any, **more: Any) -> None:
-        raise error(body)
-
-    mail.send_mail = away
-    try:
+    with override_settings(EMAIL_BACKEND=f"{__package__}.apps.django_otp_app.{post}"):
         assert ann.post("/send/").status_code == 500
-    finally:
-        mail.send_mail = before
-    assert audit_trail.story() == [factor("mfa.code.send", "otp", MAIL, at="/send/", error__type=error.__name__, **told)]
+    assert audit_trail.story() == [factor("mfa.code.send", "otp", MAIL, at="/send/", error__type=error, **told)]
 
 
 def test_outside_a_request(site: Any, audit_trail: AuditTrail) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import django_otp
 from django.contrib.auth import authenticate, login
+from django.core.mail.backends.base import BaseEmailBackend
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django_otp.admin import OTPAdminSite
@@ -83,8 +84,22 @@ def send(request: Any) -> HttpResponse:
     return HttpResponse(EmailDevice.objects.get(user=request.user).generate_challenge())
 
 
+class ClosedPost(BaseEmailBackend):
+    """No server there."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise ConnectionRefusedError(email_messages[0].body)
+
+
+class BrokenPost(BaseEmailBackend):
+    """A fault of the application's own."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise LookupError(email_messages[0].body)
+
+
 class NightDevice(TOTPDevice):
-    """Closed for the night, or after failures."""
+    """Closed for the night, or after failures; old versions of django-otp try it like any other."""
 
     class Meta:
         proxy = True
@@ -93,7 +108,9 @@ class NightDevice(TOTPDevice):
     def verify_is_allowed(self) -> tuple[bool, dict[str, Any] | None]:
         if self.name == "night":
             return False, {"error_message": "closed"}
-        return False, {"reason": VerifyNotAllowed.N_FAILED_ATTEMPTS, "failure_count": 3}
+        if self.name == "weary":
+            return False, {"reason": VerifyNotAllowed.N_FAILED_ATTEMPTS, "failure_count": 3}
+        return True, None
 
 
 def home(request: HttpRequest) -> HttpResponse:
