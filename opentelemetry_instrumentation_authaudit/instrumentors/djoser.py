@@ -123,7 +123,7 @@ def _mail(_call: Call) -> Flow:
     if outcome.error is not None and not rest.complaint(outcome.error):
         return Facts()
     verdict = rest.answered(outcome.result)
-    return Facts(status=Status.FAILURE, reason=Reason.POLICY_DENIED) if verdict.status is Status.FAILURE else SKIP
+    return Facts(status=Status.FAILURE, fallback=Reason.POLICY_DENIED) if verdict.status is Status.FAILURE else SKIP
 
 
 def _addressee(call: Call) -> Flow:

@@ -188,5 +188,5 @@ BLIND = (
     "A token that is put together without `for_user` is not seen, nor one that `bulk_create` or SQL blacklists.",
     "A refresh token that was used up by rotation and one that was revoked look the same (`token_revoked`).",
     "Of a token with a wrong signature nothing is believed: whose it claims to be is not recorded.",
-    "A token that is refused because its user is gone is told from one that was never good only while the user is looked up.",
+    "Before version 5.4 the user of a token that is renewed is not looked up: a disabled one is not refused.",
 )

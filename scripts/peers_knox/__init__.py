@@ -1,0 +1,1 @@
+"""The project that django-rest-knox's tests run in, which its source distribution leaves out."""
