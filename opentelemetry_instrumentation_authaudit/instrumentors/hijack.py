@@ -44,7 +44,8 @@ def _refused(call: Call) -> Flow:
     outcome = yield
     if outcome.error is None:
         return SKIP
-    return Facts(identity=django.posted(request, "user_pk"), actor=_really(request, django.user_of(request)))
+    params = {"user_pk": django.posted(request, "user_pk")}
+    return Facts(params=params, actor=_really(request, django.user_of(request)))
 
 
 def _acquired(call: Call) -> Flow:
@@ -77,7 +78,7 @@ _VIEW = partial(
 )
 
 HOOKS: tuple[Hook, ...] = (
-    _VIEW(target="hijack.views:AcquireUserView.dispatch", extract=_refused),
+    _VIEW(target="hijack.views:AcquireUserView.dispatch", extract=_refused, params={"user_pk": False}),
     _VIEW(target="hijack.views:AcquireUserView.post", extract=_acquired, establishes_session=True),
     Hook(target="hijack.views:AcquireUserView.get_object", extract=_whom, role=Role.NOTE, overrides=True),
     _VIEW(target="hijack.views:ReleaseUserView.post", extract=_released, event="impersonation.end"),

@@ -41,7 +41,7 @@ def _asked(call: Call) -> Flow:
     outcome = yield
     if outcome.result is not False:
         return SKIP
-    facts = {"identity": django.text(match.kwargs.get("uid"))} if user is None else _whom(user)
+    facts = {"params": {"uid": django.text(match.kwargs.get("uid"))}} if user is None else _whom(user)
     return Facts(status=Status.FAILURE, reason=Reason.PERMISSION_DENIED, actor=_actor(django.user_of(request)), **facts)
 
 
@@ -57,7 +57,7 @@ _IMPERSONATION = partial(Hook, event="impersonation.start", strategy=Strategy.IM
 HOOKS: tuple[Hook, ...] = (
     _IMPERSONATION(target="impersonate.signals:session_begin", extract=_told, role=Role.SIGNAL),
     _IMPERSONATION(target="impersonate.signals:session_end", extract=_told, role=Role.SIGNAL, event="impersonation.end"),
-    _IMPERSONATION(target="impersonate.helpers:check_allow_impersonate", extract=_asked),
+    _IMPERSONATION(target="impersonate.helpers:check_allow_impersonate", extract=_asked, params={"uid": False}),
     _IMPERSONATION(target="impersonate.helpers:check_allow_for_user", extract=_asked),
     Hook(
         target="impersonate.middleware:ImpersonateMiddleware.process_request",

@@ -67,12 +67,12 @@ def _refused(call: Call) -> Flow:
     outcome = yield
     code = getattr(outcome.result, "status_code", None)
     if outcome.error is not None:
-        return Facts(identity=key)  # `login_as` knows who it was, if it came to that
+        return Facts(params={"user_id": key})  # `login_as` knows who it was, if it came to that
     if code == _FORBIDDEN:
-        return Facts(status=Status.FAILURE, reason=Reason.CSRF_FAILED, identity=key, actor=_acts(request))
+        return Facts(status=Status.FAILURE, reason=Reason.CSRF_FAILED, params={"user_id": key}, actor=_acts(request))
     if code != _FOUND or _is(django.user_of(request), key):
         return SKIP
-    return Facts(status=Status.FAILURE, fallback=_why(request), identity=key, actor=_acts(request), **_stored(key))
+    return Facts(status=Status.FAILURE, fallback=_why(request), actor=_acts(request), **_stored(key))
 
 
 def _why(request: Any) -> Reason:
@@ -116,6 +116,7 @@ HOOKS: tuple[Hook, ...] = (
     _IMPERSONATION(
         target="loginas.views:user_login",
         extract=_refused,
+        params={"user_id": False},
         errors={"DoesNotExist": Reason.UNKNOWN_IDENTITY},
     ),
     _HINT(target="django.contrib.auth:get_user"),

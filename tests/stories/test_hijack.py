@@ -84,14 +84,14 @@ def test_who_may_not(client: Any, audit_trail: AuditTrail) -> None:
     """Carl is no administrator; neither is ann, whoever she really is."""
     carl = browser("carl", audit_trail)
     assert acquire(carl).status_code == 403
-    refused = {"audit__reason": "permission_denied", "error__type": "PermissionDenied", "audit__identity": "1"}
+    refused = {"audit__reason": "permission_denied", "error__type": "PermissionDenied", "audit__params__user_pk": "1"}
     assert audit_trail.story() == [impersonation(LIBRARY, "start", "failure", at=ACQUIRE, **CARL, **refused)]
 
 
 def test_nobody_of_that_key(client: Any, audit_trail: AuditTrail) -> None:
     """There is no such account."""
     assert client.post(ACQUIRE, {"user_pk": "4711"}).status_code == 404
-    told = {"audit__reason": "unknown_identity", "error__type": "Http404", "audit__identity": "4711"}
+    told = {"audit__reason": "unknown_identity", "error__type": "Http404", "audit__params__user_pk": "4711"}
     nobody = {"user__id": "", "audit__resource": ""}
     assert audit_trail.story() == [impersonation(LIBRARY, "start", "failure", at=ACQUIRE, **told, **nobody)]
 
@@ -109,7 +109,7 @@ def test_crash_on_the_way(client: Any, audit_trail: AuditTrail) -> None:
     finally:
         hijack_started.disconnect(broken)
     (told,) = audit_trail.story()
-    broke = {"audit__reason": "backend_error", "error__type": "LookupError", "audit__identity": "1"}
+    broke = {"audit__reason": "backend_error", "error__type": "LookupError", "audit__params__user_pk": "1"}
     assert told == impersonation(LIBRARY, "start", "unknown", at=ACQUIRE, audit__params__backend=BACKEND, **broke)
 
 

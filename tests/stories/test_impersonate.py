@@ -96,7 +96,13 @@ def test_too_long(client: Any, site: Any, audit_trail: AuditTrail) -> None:
 def test_who_may_not(site: Any, audit_trail: AuditTrail) -> None:
     """Carl is no administrator."""
     start(browser("carl", audit_trail))
-    told = {"audit__reason": "permission_denied", "audit__identity": "1", "user__id": "", "audit__resource": "", "method": "GET"}
+    told = {
+        "audit__reason": "permission_denied",
+        "audit__params__uid": "1",
+        "user__id": "",
+        "audit__resource": "",
+        "method": "GET",
+    }
     assert audit_trail.story() == [impersonation(LIBRARY, "start", "failure", at=START, **CARL, **told)]
 
 

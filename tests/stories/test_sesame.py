@@ -176,15 +176,15 @@ def test_without_a_token(client: Any, audit_trail: AuditTrail) -> None:
 
 def test_link_to_one_page(client: Any, audit_trail: AuditTrail) -> None:
     """A link with a scope proves who it is and begins no session; it is no good elsewhere."""
-    token = ask(client, scope="page:7")
-    assert client.get(f"/page/7/?sesame={token}").content == b"1"
-    assert client.get(f"/page/8/?sesame={token}").status_code == 403
+    token = ask(client, scope="page:front")
+    assert client.get(f"/page/front/?sesame={token}").content == b"1"
+    assert client.get(f"/page/back/?sesame={token}").status_code == 403
     made, seen, elsewhere = audit_trail.story()
-    at = "/page/<int:number>/"
-    assert made == asked(audit__params__scope="page:7")
-    told = {"audit__params__scope": "page:7", "audit__flow__id": "flow-2", **BACKEND, **ANN}
+    at = "/page/<str:name>/"
+    assert made == asked(audit__params__scope="page:front")
+    told = {"audit__params__scope": "page:front", "audit__flow__id": "flow-2", **BACKEND, **ANN}
     assert seen == followed("authenticate", at=at, **told)
-    assert elsewhere == refused("invalid_code", at=at, audit__params__scope="page:8", audit__flow__id="flow-3")
+    assert elsewhere == refused("invalid_code", at=at, audit__params__scope="page:back", audit__flow__id="flow-3")
 
 
 @pytest.mark.parametrize("middleware", [False, True])

@@ -24,8 +24,8 @@ def ask(request: HttpRequest) -> HttpResponse:
     return HttpResponse(make.get(request.POST.get("as", ""), get_token)(user, request.POST.get("scope", "")))
 
 
-@authenticate(scope="page:{number}")
-def page(request: HttpRequest, number: int) -> HttpResponse:
+@authenticate(scope="page:{name}")
+def page(request: HttpRequest, name: str) -> HttpResponse:
     """For who has a link to this very page; no session begins."""
     return HttpResponse(str(request.user.pk))
 
@@ -49,7 +49,7 @@ urlpatterns = [
     path("", home),
     path("ask/", ask),
     path("login/", LoginView.as_view()),
-    path("page/<int:number>/", page),
+    path("page/<str:name>/", page),
     path("door/", door),
     path("by-hand/<int:seconds>/", by_hand),
 ]
