@@ -94,7 +94,7 @@ class Secrets:
 
     def _take(self, name: str, value: Any, *, secret: bool, depth: int = _DEPTH) -> None:
         if isinstance(value, (str, bytes, bytearray)):
-            self._take_text(name, value if isinstance(value, str) else bytes(value).decode("utf-8", "replace"), secret=secret)
+            self._take_text(name, str(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace"), secret=secret)
         elif depth and isinstance(value, (dict, MappingProxyType)):
             for key, item in tuple(value.items()):
                 word = _word(key)
@@ -140,7 +140,7 @@ def _arguments(code: CodeType) -> Iterator[tuple[str, bool]]:
 def _word(name: Any) -> str:
     if isinstance(name, bytes):
         return name.decode("latin-1")
-    return name if isinstance(name, str) else ""
+    return str(name) if isinstance(name, str) else ""
 
 
 def _parts(text: str) -> Iterable[str]:
