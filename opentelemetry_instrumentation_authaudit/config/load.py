@@ -36,7 +36,13 @@ _NEVER_CLEAR: Final = (
     "signature",
     "cookie",
     "assertion",
+    "authorization",
     "credential",
+    "nonce",
+    "passphrase",
+    "sesame",
+    "ticket",
+    "verifier",
 )
 
 
