@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_otp
+from django.contrib import admin
 from django.contrib.auth import authenticate, login
 from django.core.mail.backends.base import BaseEmailBackend
 from django.http import HttpRequest, HttpResponse
@@ -128,5 +129,6 @@ urlpatterns = [
     path("codes/", codes),
     path("drop/", drop),
     path("send/", send),
+    path("admin/", admin.site.urls),
     path("otp-admin/", otp_admin.urls),
 ]
