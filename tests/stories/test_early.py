@@ -31,6 +31,7 @@ def test_stories_are_the_same_when_watched_early(request: pytest.FixtureRequest)
     if SUPPORTED:
         sought = re.search(r"canaries: (\d+) stories, (\d+) secrets", done.stdout)
         assert sought is not None
+        assert "\nidentity without a name: none\n" in done.stdout
         assert int(sought[2]) > int(sought[1]) > len(list(Path(__file__).parent.glob("test_*.py")))
 
 
