@@ -34,6 +34,7 @@ __all__ = (
     "refused",
     "resource",
     "session_key",
+    "stored",
     "subject",
     "text",
     "user_of",
@@ -91,6 +92,13 @@ def subject(user: Any) -> str | None:
 def keyed(model: Any, key: Any) -> str:
     """The subject that *model*, or the model of that row, keeps under *key*."""
     return f"{model._meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
+
+
+def stored(key: Any) -> dict[str, Any]:
+    """Facts about the user who is stored under *key*."""
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it, else this would not run
+
+    return {"subject": keyed(get_user_model(), key), "resource": resource(get_user_model())}
 
 
 def loaded(user: Any) -> Any:

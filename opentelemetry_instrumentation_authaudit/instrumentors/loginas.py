@@ -72,20 +72,15 @@ def _refused(call: Call) -> Flow:
         return Facts(status=Status.FAILURE, reason=Reason.CSRF_FAILED, params={"user_id": key}, actor=_acts(request))
     if code != _FOUND or _is(django.user_of(request), key):
         return SKIP
-    return Facts(status=Status.FAILURE, fallback=_why(request), actor=_acts(request), **_stored(key))
+    return Facts(
+        status=Status.FAILURE, fallback=_why(request), actor=_acts(request), **django.stored(key)
+    )  # it had loaded whom it asked about
 
 
 def _why(request: Any) -> Reason:
     required = getattr(sys.modules.get("loginas.settings"), "LOGIN_REASON_REQUIRED", False)
     missing = required and not (django.posted(request, "reason") or "").strip()
     return Reason.POLICY_DENIED if missing else Reason.PERMISSION_DENIED
-
-
-def _stored(key: str | None) -> dict[str, Any]:
-    """Whom the view had loaded before it asked who may act as them."""
-    from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it
-
-    return {"subject": django.keyed(get_user_model(), key), "resource": django.resource(get_user_model())}
 
 
 def _is(user: Any, key: str | None) -> bool:
