@@ -72,9 +72,8 @@ def _refused(call: Call) -> Flow:
         return Facts(status=Status.FAILURE, reason=Reason.CSRF_FAILED, params={"user_id": key}, actor=_acts(request))
     if code != _FOUND or _is(django.user_of(request), key):
         return SKIP
-    return Facts(
-        status=Status.FAILURE, fallback=_why(request), actor=_acts(request), **django.stored(key)
-    )  # it had loaded whom it asked about
+    whom = django.stored(key)  # the view had loaded them before it asked who may act as them
+    return Facts(status=Status.FAILURE, fallback=_why(request), actor=_acts(request), **whom)
 
 
 def _why(request: Any) -> Reason:
