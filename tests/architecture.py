@@ -69,6 +69,8 @@ STANDS_ON: Final = {
     "flask_facts": {"flask"},
     "flask_jwt_extended": {"flask"},
     "flask_login": {"flask"},
+    "flask_security": {"flask"},
+    "flask_security_forms": {"flask"},
     "fastapi": {"starlette"},
     "fastapi_users": {"fastapi", "starlette"},
     "rest_facts": {"django"},

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..hooks import SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
-from .flask_facts import said
+from .flask_facts import current_user, resource, said, whose
 
 __all__ = ("BLIND", "HOOKS")
 
@@ -20,20 +20,20 @@ _BY_STATUS_CODE: Final = {403: Reason.PERMISSION_DENIED, 422: Reason.INVALID_INP
 def _login_user(call: Call) -> Flow:
     user, remember = call.arg("user"), call.arg("remember", default=False)
     outcome = yield
-    facts: dict[str, Any] = {"resource": _resource(user), **said(_login_request())}
+    facts: dict[str, Any] = {"resource": resource(user), **said(_login_request())}
     if outcome.result is False:
-        return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=str(user.get_id()), **facts)
-    return Facts(subject=_session_user(), session_key=_session_key(), params={"remember": remember or None}, **facts)
+        return Facts(status=Status.FAILURE, reason=Reason.INACTIVE_ACCOUNT, subject=_subject(user), **facts)
+    return Facts(subject=_session_user(user), session_key=_session_key(), params={"remember": remember or None}, **facts)
 
 
 def _logged_in(call: Call) -> Flow:
     yield
-    user = call.arg("user") or _current_user()
-    return Facts(subject=_session_user(), session_key=_session_key(), resource=_resource(user))
+    user = call.arg("user") or current_user()
+    return Facts(subject=_session_user(user), session_key=_session_key(), resource=resource(user))
 
 
 def _logout_user(_call: Call) -> Flow:
-    subject, session_key = _session_user(), _session_key()
+    subject, session_key = _session_user(current_user()), _session_key()
     yield
     return SKIP if subject is None else Facts(subject=subject, session_key=session_key)
 
@@ -41,13 +41,13 @@ def _logout_user(_call: Call) -> Flow:
 def _logged_out(call: Call) -> Flow:
     user = call.arg("user")
     yield
-    return Facts(subject=str(user.get_id()), resource=_resource(user)) if user is not None and user.is_authenticated else SKIP
+    return Facts(subject=_subject(user), resource=resource(user)) if user is not None and user.is_authenticated else SKIP
 
 
 def _from_request(call: Call) -> Flow:
     user = call.arg("user")
     yield
-    return Facts(subject=str(user.get_id()), resource=_resource(user))
+    return Facts(subject=_subject(user), resource=resource(user))
 
 
 def _session_protected(_call: Call) -> Flow:
@@ -56,7 +56,7 @@ def _session_protected(_call: Call) -> Flow:
     import flask  # noqa: PLC0415
 
     protected = "_id" in flask.session or flask.session.get("_remember") == "clear"
-    subject, session_key = _session_user(), _session_key()
+    subject, session_key = _session_user(current_user()), _session_key()
     yield
     facts = Facts(status=Status.FAILURE, reason=Reason.SESSION_INVALID, subject=subject, session_key=session_key)
     return facts if protected else SKIP
@@ -96,12 +96,16 @@ def _login_request() -> Any:
     return request if request.endpoint in views else None
 
 
-def _session_user() -> str | None:
+def _subject(user: Any) -> str:
+    return whose(user, str(user.get_id()))
+
+
+def _session_user(user: Any) -> str | None:
     """The user id that Flask-Login put into the session: asking the user object again could cost a query."""
     import flask  # noqa: PLC0415
 
     value = flask.session.get("_user_id") if flask.has_request_context() else None
-    return None if value is None else str(value)
+    return None if value is None else whose(user, str(value))
 
 
 def _session_key() -> str | None:
@@ -110,18 +114,6 @@ def _session_key() -> str | None:
 
     key = getattr(flask.session, "sid", None) if flask.has_request_context() else None
     return key if isinstance(key, str) else None
-
-
-def _current_user() -> Any:
-    """The user this request has loaded already, None if it has not."""
-    import flask  # noqa: PLC0415
-
-    return flask.g.get("_login_user") if flask.has_request_context() else None
-
-
-def _resource(user: Any) -> str | None:
-    kind = type(getattr(user, "_get_current_object", lambda: user)())
-    return None if user is None else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _signal(name: str, extract: Callable[[Call], Flow], event: str, strategy: Strategy = Strategy.SESSION) -> Hook:
@@ -159,6 +151,7 @@ BLIND = (
     "as a failure with `audit.inferred`.",
     "Where `login_view` is not set or not what the form is sent to, such failures are seen only if a password hash is checked, "
     "and without what was typed; a login of several requests is recorded as a failure for each step before the last.",
-    "The subject is what `get_id()` says, which applications may make an alternative id (Flask-Security does).",
+    "The subject is what `get_id()` says, or the primary key of a user object that holds both; where no user was loaded, an "
+    "alternative id of the session stays what it is.",
     "A request loader that does not recognise a credential says the same as one that was shown none: only its successes are seen.",
 )
