@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from .event import AuditEvent, Status, Strategy
@@ -162,6 +163,18 @@ def action_of(event: AuditEvent) -> str:
     """The action a record prints: what the event says itself, else the catalogue's template filled in."""
     if event.action:
         return event.action
+    if event.provider is None:
+        return _usual_action(event.event, event.strategy)
+    return _filled(event)
+
+
+@lru_cache(maxsize=256)
+def _usual_action(event: str, strategy: Strategy) -> str:
+    """Filled in once: an event of a name and a strategy comes again and again."""
+    return _filled(AuditEvent(event=event, status=Status.SUCCESS, time=0, library="", strategy=strategy))
+
+
+def _filled(event: AuditEvent) -> str:
     spec = lookup(event.event)
     if spec is None:
         return event.event
@@ -174,7 +187,7 @@ def severity_of(event: AuditEvent) -> Severity:
     """Severity of a record: the catalogue's, and at least WARN where the event did not succeed."""
     spec = lookup(event.event)
     usual = spec.severity if spec else Severity.INFO
-    return max(usual, Severity.WARN) if event.status is Status.FAILURE else usual
+    return Severity.WARN if event.status is Status.FAILURE and usual is Severity.INFO else usual
 
 
 def matches(pattern: str, action: str) -> bool:

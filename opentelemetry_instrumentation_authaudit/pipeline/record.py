@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..config import Config
@@ -19,6 +19,7 @@ from ..privacy.sanitise import parameter_name
 __all__ = ("RecordIds", "attributes", "record_id", "severity")
 
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+_KINDS: Final = frozenset({str, tuple})
 _OTHER_METHOD = "_OTHER"  # semantic conventions 1.44, http.request.method
 _HOST = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*)(?::\d*)?")
 
@@ -29,12 +30,15 @@ def attributes(event: AuditEvent, *, record_id: str, config: Config) -> dict[str
         names.RECORD_ID: record_id,
         names.LOG: config.log_name,
         names.SCHEMA: names.SCHEMA_VERSION,
-        **dict(_what(event)),
-        **dict(_who(event)),
-        **(dict(_where(event.request, config)) if event.request is not None else {}),
-        **{f"{names.PARAM_PREFIX}{parameter_name(name)}": param.value for name, param in event.params.items()},
+        **_what(event),
+        **_who(event),
     }
-    return {name: value for name, value in found.items() if not _empty(value)}
+    if event.request is not None:
+        found.update(_where(event.request, config))
+    if event.params:
+        found.update({f"{names.PARAM_PREFIX}{parameter_name(name)}": param.value for name, param in event.params.items()})
+    # Only our own kinds are asked whether they are empty: the truth of an application's object may be costly.
+    return {name: value for name, value in found.items() if value is not None and (type(value) not in _KINDS or value)}
 
 
 def severity(event: AuditEvent, config: Config) -> int | None:
@@ -42,61 +46,64 @@ def severity(event: AuditEvent, config: Config) -> int | None:
     return severity_of(event).value if config.severity else None
 
 
-def _what(event: AuditEvent) -> Iterator[tuple[str, Any]]:
-    yield names.ACTION, action_of(event)
-    yield names.STRATEGY, event.strategy.value
-    yield names.PROVIDER, event.provider
-    yield names.OUTCOME, event.status.value
-    if event.status is not Status.SUCCESS:
-        yield names.REASON, event.reason.value if event.reason else None
-        yield names.ERROR_TYPE, event.error_type
-    if event.inferred:
-        yield names.INFERRED, "true"
-    if event.attempts > 1:
-        yield names.ATTEMPTS, str(event.attempts)
-    if event.repeats:
-        yield names.REPEATS, str(event.repeats)
-    yield names.LIBRARY, event.library
+# Whole tables, with None for what there is not: a table is built at once, a generator is resumed for each of its items.
 
 
-def _who(event: AuditEvent) -> Iterator[tuple[str, Any]]:
-    yield names.SUBJECT, event.subject
-    yield names.IDENTITY, event.identity
-    if event.actor is not None and event.actor.id != event.subject:
-        yield names.ACTOR_ID, event.actor.id
-        yield names.ACTOR_TYPE, event.actor.type
-    yield names.TENANT, event.tenant
-    yield names.RESOURCE, event.resource
-    yield names.SESSION_ID, event.session_key
-    yield names.TOKEN_ID, event.token_id
+def _what(event: AuditEvent) -> dict[str, Any]:
+    failed = event.status is not Status.SUCCESS
+    return {
+        names.ACTION: action_of(event),
+        names.STRATEGY: event.strategy.value,
+        names.PROVIDER: event.provider,
+        names.OUTCOME: event.status.value,
+        names.REASON: event.reason.value if failed and event.reason else None,
+        names.ERROR_TYPE: event.error_type if failed else None,
+        names.INFERRED: "true" if event.inferred else None,
+        names.ATTEMPTS: str(event.attempts) if event.attempts > 1 else None,
+        names.REPEATS: str(event.repeats) if event.repeats else None,
+        names.LIBRARY: event.library,
+    }
 
 
-def _where(request: Request, config: Config) -> Iterator[tuple[str, Any]]:
+def _who(event: AuditEvent) -> dict[str, Any]:
+    actor = event.actor if event.actor is not None and event.actor.id != event.subject else None
+    return {
+        names.SUBJECT: event.subject,
+        names.IDENTITY: event.identity,
+        names.ACTOR_ID: actor and actor.id,
+        names.ACTOR_TYPE: actor and actor.type,
+        names.TENANT: event.tenant,
+        names.RESOURCE: event.resource,
+        names.SESSION_ID: event.session_key,
+        names.TOKEN_ID: event.token_id,
+    }
+
+
+def _where(request: Request, config: Config) -> dict[str, Any]:
     client = client_of(request, config.trusted_proxies)
-    if client.address is not None:
-        yield names.CLIENT_ADDRESS, client.address
-        yield names.CLIENT_PORT, client.port
-        yield names.CLIENT_SOURCE, client.source.value
-    yield names.PEER_ADDRESS, request.peer
-    yield names.X_FORWARDED_FOR, request.x_forwarded_for
-    yield names.FORWARDED, request.forwarded
-    if request.method:
-        yield names.METHOD, request.method if request.method in _METHODS else _OTHER_METHOD
-    yield names.SERVER_ADDRESS, _host(request.host)
-    yield (names.ROUTE, request.route) if request.route else (names.PATH, request.path)
-    yield names.USER_AGENT, request.user_agent
-    yield names.FLOW_ID, request.flow_id
+    known = client.address is not None
+    return {
+        names.CLIENT_ADDRESS: client.address,
+        names.CLIENT_PORT: client.port if known else None,
+        names.CLIENT_SOURCE: client.source.value if known else None,
+        names.PEER_ADDRESS: request.peer,
+        names.X_FORWARDED_FOR: request.x_forwarded_for,
+        names.FORWARDED: request.forwarded,
+        names.METHOD: _OTHER_METHOD if request.method and request.method not in _METHODS else request.method,
+        names.SERVER_ADDRESS: _host(request.host),
+        names.ROUTE: request.route,
+        names.PATH: None if request.route else request.path,
+        names.USER_AGENT: request.user_agent,
+        names.FLOW_ID: request.flow_id,
+    }
 
 
 def _host(host: str | None) -> str | None:
     """The host without its port (RFC 9110, 7.2); what is no host at all is left out."""
-    match = _HOST.fullmatch(host or "")
+    if not host or not ("[" in host or ":" in host):
+        return host
+    match = _HOST.fullmatch(host)
     return match and (match[1] or match[2])
-
-
-def _empty(value: Any) -> bool:
-    """Whether there is nothing to record. Only our own kinds are asked: the truth of an application's object may be costly."""
-    return value is None or (type(value) in {str, tuple} and not value)
 
 
 class RecordIds:

@@ -55,5 +55,7 @@ def matched(event: AuditEvent) -> bool:
 
 def carried_by_included_field(event: AuditEvent, include_fields: frozenset[str]) -> bool:
     """Whether the identity came in by a parameter that `include_fields` names."""
-    named = (event.params.get(name) for name in include_fields) if include_fields else ()
+    if not (include_fields and event.params):
+        return False
+    named = (event.params.get(name) for name in include_fields)
     return any(param is not None and type(param.value) is str and param.value == event.identity for param in named)

@@ -38,6 +38,16 @@ _OURS: Final = frozenset({
 })  # fmt: skip
 """Words and numbers of ours: nobody outside chose them, so there is nothing to redact."""
 
+_RECURRING: Final = frozenset({
+    names.ACTION, names.PROVIDER, names.ERROR_TYPE, names.SUBJECT, names.ACTOR_ID, names.ACTOR_TYPE, names.TENANT, names.LIBRARY,
+    names.CLIENT_ADDRESS, names.PEER_ADDRESS, names.SERVER_ADDRESS, names.ROUTE, names.USER_AGENT,
+})  # fmt: skip
+"""Attributes of which the same few values come again and again, and whose treatment depends on nothing but the value."""
+_ECHOING: Final = frozenset({names.ERROR_TYPE, names.USER_AGENT})
+"""Those of them that may repeat the identity, which every event has another of."""
+_TEXT_OR_NONE: Final = frozenset({str, type(None)})
+_MEMORY, _MEMORABLE_CHARS = 1024, 256  # values of an attribute, and their length
+
 _MINIMAL: Final = (names.RECORD_ID, names.LOG, names.ACTION, names.STRATEGY, names.OUTCOME, names.LIBRARY, names.SCHEMA)
 
 
@@ -58,6 +68,14 @@ class _Record:
     redacted: set[str] = field(default_factory=set)
     truncated: set[str] = field(default_factory=set)
 
+    def echoed_in(self, text: str) -> bool:
+        """Whether *text* repeats the identity as submitted, where that may not be recorded in clear."""
+        identity = self.event.identity
+        if not identity or self.identity_mode is IdentityPrivacy.NONE:
+            return False
+        wanted, where = identity.casefold(), unquote(text).casefold()
+        return wanted in where and (wanted == where or "@" in wanted or len(wanted) >= _SHORTEST_ECHO)
+
 
 @dataclass(slots=True)
 class _Field:
@@ -76,14 +94,10 @@ class _Field:
 
     def without_echo(self, text: str) -> str:
         """*text* without the identity as submitted, where that may not be recorded in clear."""
-        identity = self.record.event.identity
-        if not identity or self.record.identity_mode is IdentityPrivacy.NONE:
-            return text
-        wanted, where = identity.casefold(), unquote(text).casefold()
-        if wanted not in where or not (wanted == where or "@" in wanted or len(wanted) >= _SHORTEST_ECHO):
+        if not self.record.echoed_in(text):
             return text
         self.removed.add("identity")
-        without, found = re.subn(re.escape(identity), MASK, text, flags=re.IGNORECASE)
+        without, found = re.subn(re.escape(self.record.event.identity or ""), MASK, text, flags=re.IGNORECASE)
         return without if found else MASK
 
 
@@ -95,6 +109,11 @@ class Policy:
     identities: IdentityRules
     keys: Keyring
     include_fields: frozenset[str]
+    unchanged: Mapping[str, set[str]] = field(
+        default_factory=lambda: {name: set() for name in _RECURRING}, repr=False, compare=False
+    )
+    """Values that the policy once let pass as they are, by attribute: it would again. What it changes is never remembered here, so
+    there is nothing in it that does not stand in clear in a record."""
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -108,13 +127,16 @@ class Policy:
         A hostile value costs its own attribute, which is then named in `audit.redacted`.
         """
         declared = (parameter_name(name) for name, param in event.params.items() if param.sensitive)
-        record = _Record(event, self.identities.mode_for(event), frozenset(declared))
+        record = _Record(event, self.identities.mode_for(event), frozenset(declared) if event.params else frozenset())
         kept: dict[str, str] = {}
         for name, value in attributes.items():
-            if name.startswith(names.PARAM_PREFIX) and _is_secret(name.removeprefix(names.PARAM_PREFIX)):
+            if type(value) is str and (name in _OURS or self._passed_before(name, value, record)):
+                text: str | None = value
+            elif name.startswith(names.PARAM_PREFIX) and _is_secret(name.removeprefix(names.PARAM_PREFIX)):
                 record.redacted.add(f"{names.PARAM_PREFIX}*:name")
                 continue
-            text = value if name in _OURS and type(value) is str else self._treated(_Field(name, value, record))
+            else:
+                text = self._treated(_Field(name, value, record))
             if text and len(kept) < _LIMIT:
                 kept[name] = text
             elif text:
@@ -136,7 +158,22 @@ class Policy:
             return None
         if len(text) > MAX_CHARS:
             item.record.truncated.add(item.name)
-        return cap(clean(text))
+        text = cap(clean(text))
+        if item.name in _RECURRING and type(item.value) is str and text == item.value and not item.removed:
+            self._remember(item.name, text)
+        return text
+
+    def _passed_before(self, name: str, value: str, record: _Record) -> bool:
+        if value not in self.unchanged.get(name, ()):
+            return False
+        return name not in _ECHOING or (type(record.event.identity) in _TEXT_OR_NONE and not record.echoed_in(value))
+
+    def _remember(self, name: str, value: str) -> None:
+        if len(value) <= _MEMORABLE_CHARS:
+            memory = self.unchanged[name]
+            if len(memory) >= _MEMORY:
+                memory.clear()
+            memory.add(value)
 
 
 def _identifier(policy: Policy, item: _Field) -> str | None:
