@@ -40,9 +40,10 @@ def listen(engine: Engine, libraries: Iterable[Library] = LIBRARIES, own: Iterab
     A fault in one costs that one.
     """
     installation = Installation(engine)
-    for library in libraries:
-        with guard.guard(f"install:{library.name}"):
-            installation.add(library.hooks, library=partial(getattr, library, "label"), trigger=library.trigger)
+    with installation.together():
+        for library in libraries:
+            with guard.guard(f"install:{library.name}"):
+                installation.add(library.hooks, library=partial(getattr, library, "label"), trigger=library.trigger)
     for spec in own:
         try:
             hook = parse(spec)

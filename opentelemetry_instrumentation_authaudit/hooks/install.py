@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import wrapt
 from packaging.specifiers import SpecifierSet
@@ -29,6 +30,8 @@ from .wrapper import ABSENT, Watched, find, raw, watched
 __all__ = ("Installation", "Missing", "applies")
 
 _OURS = __name__.partition(".")[0]
+_Swept: TypeAlias = tuple[Any, Watched]
+"""A function, which stays alive meanwhile so that its id is its own, and its wrapper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Installation:
         """(library, target) of every row in place."""
         self._undo: list[Callable[[], None]] = []
         self._tokens: set[object] = set()
+        self._unswept: dict[int, _Swept] = {}
+        """By id: functions, and the wrappers that their copies in modules are to be pointed at."""
+        self._together = False
 
     def add(self, hooks: Iterable[Hook], *, library: Callable[[], str], trigger: str) -> None:
         """Install the rows of a library now, or when its modules are imported.
@@ -63,6 +69,16 @@ class Installation:
                 _when_imported(hook.module, arrive)
             else:
                 _when_imported(trigger, partial(_then, hook.module, arrive))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever is added meanwhile shares one look through the loaded modules: with thousands of them it takes its time."""
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            self._sweep()
 
     def remove(self) -> None:
         """Take everything out, newest first, and disarm what still waits for an import."""
@@ -129,8 +145,17 @@ class Installation:
         self._undo.append(partial(_restore, weakref.ref(parent), name, wrapper.token))
         if not inspect.isclass(parent):  # point every `from module import function` of the loaded modules at the wrapper
             self._tokens.add(wrapper.token)
-            for module, copied in _copies_of(before):
-                setattr(module, copied, wrapper)
+            self._unswept[id(before)] = before, wrapper
+            if not self._together:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        found, self._unswept = self._unswept, {}
+        with guard("install.sweep"):
+            for module, name, (_, wrapper) in _copies_of(found):
+                while id(wrapper) in found:  # two rows look at one function: the copy gets the outer wrapper
+                    wrapper = found[id(wrapper)][1]  # noqa: PLW2901
+                setattr(module, name, wrapper)
 
 
 def _restore(parent: Callable[[], Any], name: str, token: object) -> None:
@@ -145,10 +170,11 @@ def _restore(parent: Callable[[], Any], name: str, token: object) -> None:
         setattr(place, name, ours.before)
 
 
-def _copies_of(function: Any) -> Iterator[tuple[ModuleType, str]]:
-    for module in _modules():
-        for name in [name for name, value in list(vars(module).items()) if value is function]:
-            yield module, name
+def _copies_of(functions: Mapping[int, _Swept]) -> Iterator[tuple[ModuleType, str, _Swept]]:
+    """Where in modules these functions stand, by their ids."""
+    for module in _modules() if functions else ():
+        for name, found in [(name, functions[id(value)]) for name, value in list(vars(module).items()) if id(value) in functions]:
+            yield module, name, found
 
 
 def _wrappers_in_modules() -> Iterator[tuple[ModuleType, str, Watched]]:

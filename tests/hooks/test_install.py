@@ -407,6 +407,29 @@ def test_two_rows_on_one_function_both_hear(fakelib: Any, bench: Bench) -> None:
     assert fakelib.kept is original
 
 
+def test_rows_added_together_find_every_copy(fakelib: Any, bench: Bench) -> None:
+    """One look through the modules for all rows: the copy of a function that two of them watch is heard by both."""
+    user = ModuleType("application_of_fakelib")
+    user.__dict__.update(kept=fakelib.kept, also=fakelib.kept, authenticate=fakelib.authenticate)
+    sys.modules[user.__name__] = user
+    originals = dict(user.__dict__)
+    try:
+        with bench.installation.together():
+            bench.install(row("kept", event="custom.one"), AUTHENTICATE)
+            bench.install(row("kept", event="custom.two"))
+            assert user.__dict__["kept"] is originals["kept"]
+        for name in ("kept", "also"):
+            bench.events.clear()
+            assert user.__dict__[name]("ann") == "ann"
+            assert sorted(e.event for e in bench.events) == ["custom.one", "custom.two"]
+        user.__dict__["authenticate"]("ann", "no")
+        assert len(bench.events) == 3
+        bench.installation.remove()
+        assert user.__dict__ == originals
+    finally:
+        del sys.modules[user.__name__]
+
+
 @pytest.mark.parametrize("path", ["gone", "Service.gone", "Gone.method", "SOURCE"])
 def test_missing_target_costs_its_own_row(fakelib: Any, bench: Bench, path: str, caplog: pytest.LogCaptureFixture) -> None:
     """A renamed method or a changed type is named in one WARNING; the rest is watched."""
