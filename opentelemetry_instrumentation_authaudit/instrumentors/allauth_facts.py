@@ -69,6 +69,9 @@ _BY_CODE: Final = {
 }
 """Code of the library's errors -> reason, the weightiest first."""
 
+_NOTHING: Final = frozenset({"required", "invalid_login"})
+"""Codes of a form in which nothing was tried."""
+
 
 def who(user: Any) -> dict[str, Any]:
     """Facts about an account."""
@@ -136,6 +139,8 @@ def complaint(form: Any) -> tuple[str | None, Reason | None]:
     faults = vars(form).get("_errors")
     found = [(field, django.text(e.code)) for field, errors in (faults.as_data() if faults else {}).items() for e in errors]
     codes = {code for _, code in found}
+    if codes <= _NOTHING:
+        return None, None
     for code, reason in _BY_CODE.items():
         if code in codes:
             return code, reason
@@ -183,5 +188,12 @@ def provided(provider: Any) -> dict[str, Any]:
 
 
 def waiting(process: Any) -> dict[str, Any]:
-    """Facts about who is to send a code: the user is there where the library has looked it up."""
-    return {**typed(process.state), **who(vars(process).get("_user"))}
+    """Facts about who is to send a code: the user where the library has looked it up, else the key that it keeps."""
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 -- the application has imported it
+
+    facts, key = {**typed(process.state), **who(vars(process).get("_user"))}, process.state.get("user_id")
+    if facts["subject"] is None and key is not None:
+        model: Any = get_user_model()
+        facts["subject"] = f"{model._meta.concrete_model._meta.label_lower}:{key}"  # noqa: SLF001 -- Django's documented name
+        facts["resource"] = model._meta.label  # noqa: SLF001
+    return facts

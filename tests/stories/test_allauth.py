@@ -27,6 +27,8 @@ RESOURCE = {"audit__resource": "auth.User"}
 ANN, BOB = ({"user__id": f"auth.user:{number}", **RESOURCE} for number in (1, 2))
 NEWCOMER = {"user__id": "auth.user:4", **RESOURCE}
 DUMMY = {"audit__strategy": "oauth2", "audit__provider": "dummy"}
+FIRST, FIRST_BY = ("dummy", DUMMY) if ALLAUTH >= (65, 11) else ("session", {"audit__strategy": "session"})
+"""How a newcomer comes in who was sent by a provider: older versions do not keep that in the session."""
 
 
 def said(event: str, action: str, strategy: str = "unknown", *, at: str, **more: str) -> Record:
@@ -235,14 +237,14 @@ def test_too_many_guesses(client: Any, audit_trail: AuditTrail) -> None:
 
 
 def test_too_many_requests(client: Any, audit_trail: AuditTrail, setting: Any) -> None:
-    """A limit for the address answers for the page: nobody knows who it was."""
-    setting(ACCOUNT_RATE_LIMITS={"login": "1/m/ip", "signup": "1/m/ip", "reset_password": "1/m/ip,1/m/key"})
-    sign_in(client, secret=WRONG)
+    """A limit for the address answers for the view: nobody knows who it was."""
+    setting(ACCOUNT_RATE_LIMITS={"login": "1/m/ip", "reset_password": "1/m/ip"}, ACCOUNT_LOGIN_METHODS={"username"})
+    api(client, "auth/login", username="ann", password=WRONG)
     audit_trail.story()
-    assert sign_in(client).status_code == 429
-    assert audit_trail.story() == [refused("rate_limited")]
-    client.post(f"{PAGES}password/reset/", {"email": "ann@example.org"})
-    client.post(f"{PAGES}password/reset/", {"email": "ann@example.org"})
+    assert api(client, "auth/login", username="ann", password=PASSWORD).status_code == 429
+    assert audit_trail.story() == [refused("rate_limited", at=f"{BROWSER}auth/login")]
+    api(client, "auth/password/request", email="ann@example.org")
+    api(client, "auth/password/request", email="ann@example.org")
     first, second = audit_trail.story()
     assert (first["audit.outcome"], second["audit.reason"]) == ("success", "rate_limited")
 
@@ -518,7 +520,7 @@ def test_sign_up_and_in_through_a_provider(client: Any, audit_trail: AuditTrail)
     assert audit_trail.story() == [
         said("auth.register", "register_with_dummy", at=AT_DUMMY, typed="eve", **{**NEWCOMER, **DUMMY}),
         address("account.verify_request", "request_confirmation", "eve@example.org", at=AT_DUMMY, **NEWCOMER),
-        said("auth.sign_in", "sign_in_with_dummy", at=AT_DUMMY, **{**NEWCOMER, **SESSION, **DUMMY}),
+        said("auth.sign_in", f"sign_in_with_{FIRST}", at=AT_DUMMY, **{**NEWCOMER, **SESSION, **FIRST_BY}),
     ]
     client.post(f"{PAGES}logout/")
     audit_trail.story()
@@ -635,7 +637,8 @@ def test_second_factor(ann: Any, totp: str, audit_trail: AuditTrail) -> None:
     spare = authenticator("recovery_codes").wrap().get_unused_codes()[0]
     ann.post(at, {"code": spare})
     assert audit_trail.story() == [signed_in("recovery_code", at=at)]
-    audit_trail.assert_no_secret(totp, spare)
+    audit_trail.assert_no_secret(totp)
+    assert spare not in str(audit_trail.records)  # half of it is four digits, which any hash may hold
 
 
 def test_reauthentication_by_code(ann: Any, totp: str, audit_trail: AuditTrail) -> None:
@@ -740,8 +743,9 @@ def test_sessions_ended(ann: Any, audit_trail: AuditTrail) -> None:
 # The API
 
 
-def test_api_of_browsers(client: Any, audit_trail: AuditTrail) -> None:
+def test_api_of_browsers(client: Any, audit_trail: AuditTrail, setting: Any) -> None:
     """Wrong, inactive, right: what pages tell, the API tells."""
+    setting(ACCOUNT_LOGIN_METHODS={"username"})
     at = f"{BROWSER}auth/login"
     assert api(client, "auth/login", username="ann", password=WRONG).status_code == 400
     assert api(client, "auth/login", username="bob", password=PASSWORD).status_code == 401
@@ -764,8 +768,9 @@ def test_api_of_browsers(client: Any, audit_trail: AuditTrail) -> None:
     ]
 
 
-def test_api_asks_for_a_second_factor(ann: Any, totp: str, audit_trail: AuditTrail) -> None:
+def test_api_asks_for_a_second_factor(ann: Any, totp: str, audit_trail: AuditTrail, setting: Any) -> None:
     """HTTP 401 asks for more, and refuses nothing."""
+    setting(ACCOUNT_LOGIN_METHODS={"username"})
     ann.post(f"{PAGES}logout/")
     audit_trail.story()
     at = f"{BROWSER}auth/login"
@@ -826,7 +831,7 @@ def test_api_provider_token(client: Any, audit_trail: AuditTrail) -> None:
     assert told == [
         ("auth.register", "register_with_dummy"),
         ("account.verify_request", "request_confirmation"),
-        ("auth.sign_in", "sign_in_with_dummy"),
+        ("auth.sign_in", f"sign_in_with_{FIRST}"),
     ]
 
 
@@ -843,8 +848,9 @@ def test_api_addresses(ann: Any, audit_trail: AuditTrail) -> None:
     assert audit_trail.story() == [address("account.identity.change", "remove_email", "ann@example.org", at=at, **facts)]
 
 
-def test_api_of_applications(client: Any, audit_trail: AuditTrail) -> None:
+def test_api_of_applications(client: Any, audit_trail: AuditTrail, setting: Any) -> None:
     """The session travels in a header; one that is not known is refused."""
+    setting(ACCOUNT_LOGIN_METHODS={"username"})
     token = api(client, "auth/login", base=APP, username="ann", password=PASSWORD).json()["meta"]["session_token"]
     assert audit_trail.story() == [signed_in(at=f"{APP}auth/login")]
     client.get(f"{APP}auth/session", headers={"X-Session-Token": token})

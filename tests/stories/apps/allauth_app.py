@@ -31,7 +31,8 @@ class Key:
         asked = options["publicKey"]
         self.owner = asked["user"]["id"]
         known = b"\0" * 16 + len(self.id).to_bytes(2, "big") + self.id
-        known += cbor.encode(ES256.from_cryptography_key(self._secret.public_key()))
+        algorithm: Any = ES256
+        known += cbor.encode(algorithm.from_cryptography_key(self._secret.public_key()))
         statement = {"fmt": "none", "attStmt": {}, "authData": self._data(asked["rp"]["id"], 0x45) + known}
         answer = {"attestationObject": websafe_encode(cbor.encode(statement))}
         return self._answer("webauthn.create", asked, answer)

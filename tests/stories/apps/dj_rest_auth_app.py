@@ -12,7 +12,7 @@ from allauth.socialaccount.providers.dummy.provider import DummyProvider
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.registration.views import SocialConnectView, SocialLoginView
 from django.http import HttpResponse
-from django.urls import include, path, re_path
+from django.urls import include, path
 from requests.exceptions import HTTPError
 
 
@@ -68,14 +68,16 @@ def page(request: Any, **parts: Any) -> HttpResponse:
     return HttpResponse("a page of the frontend")
 
 
+PAGES = ("account_inactive", "account_login", "account_signup", "socialaccount_connections", "socialaccount_signup")
+"""What allauth sends people to; its own pages are not there."""
+
 urlpatterns = [
     path("auth/", include("dj_rest_auth.urls")),
     path("auth/registration/", include("dj_rest_auth.registration.urls")),
     path("auth/social/", SocialLogin.as_view()),
     path("auth/social/connect/", SocialConnect.as_view()),
     path("auth/reset/<uidb64>/<token>/", page, name="password_reset_confirm"),
-    re_path(r"^auth/inactive/$", page, name="account_inactive"),
-    path("accounts/", include("allauth.urls")),
+    *(path(f"pages/{name}/", page, name=name) for name in PAGES),
 ]
 try:
     from dj_rest_auth.mfa.views import MFALoginView
