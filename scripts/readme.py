@@ -1,6 +1,7 @@
 """`make readme`: rewrites the generated parts of README.md, CONTRIBUTING.md and docs/privacy.md, each between its markers.
 
-`python scripts/readme.py --check` changes nothing and exits 1 where a part is out of date.
+`python scripts/readme.py --check` changes nothing and exits 1 where a part is out of date. `--tested`, after a good run of the tests,
+first notes in `newest.txt` which versions of the watched libraries are installed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRA
 from opentelemetry_instrumentation_authaudit.model.catalog import EVENTS, Default
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+TESTED: Final = ROOT / "scripts" / "newest.txt"
 _PART: Final = re.compile(r"(<!-- (\w+): made by `make readme` -->\n).*?(<!-- end -->)", re.DOTALL)
 _RECORDED: Final = {Default.ALL: "yes", Default.FAILURES: "failures", Default.OFF: "no"}
 
@@ -32,11 +34,28 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def libraries() -> str:
-    """Which libraries are watched, in which versions, and what they tell."""
+    """Which libraries are watched, which versions were tested, and what they tell."""
+    newest = dict(line.split("==") for line in TESTED.read_text(encoding="utf-8").split())
     return table(
-        ("library", "versions", "name in options", "what it tells"),
-        ([_named(x), x.versions, f"`{x.name}`", _tells(x)] for x in LIBRARIES),
+        ("library", "tested", "name in options", "what it tells"),
+        ([_named(x), _tested(x, newest), f"`{x.name}`", _tells(x)] for x in sorted(LIBRARIES, key=_alphabetical)),
     )
+
+
+def _alphabetical(library: Library) -> str:
+    return library.distributions[0].lower()
+
+
+def _tested(library: Library, newest: dict[str, str]) -> str:
+    """Oldest and newest version of which the stories were run; other ones from the oldest on are watched too."""
+    found = next((newest[name] for name in library.distributions if name in newest), "")
+    return f"{library.versions.removeprefix('>=')} – {found}"
+
+
+def note_tested() -> None:
+    """Note the installed versions of the watched libraries."""
+    lines = sorted(f"{found[0]}=={found[1]}" for found in (library.installed for library in LIBRARIES) if found)
+    TESTED.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _named(library: Library) -> str:
@@ -54,7 +73,7 @@ def _tells(library: Library) -> str:
 
 def blind() -> str:
     """What cannot be seen, library by library."""
-    return "\n".join(f"- **{_named(x)}**: {' '.join(x.blind)}" for x in LIBRARIES if x.blind)
+    return "\n".join(f"- **{_named(x)}**: {' '.join(x.blind)}" for x in sorted(LIBRARIES, key=_alphabetical) if x.blind)
 
 
 def events() -> str:
@@ -92,6 +111,8 @@ def renewed(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Rewrite, or only check; 1 if a check found something to do."""
+    if "--tested" in arguments:
+        note_tested()
     stale = []
     for name in ("README.md", "CONTRIBUTING.md", "docs/privacy.md"):
         path = ROOT / name
