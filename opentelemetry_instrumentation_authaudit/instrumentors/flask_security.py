@@ -256,7 +256,8 @@ BLIND = (
     "(`fs_uniquifier`) where the datastore gives the primary key only later.",
     "Whether a wrong `passcode` of a unified sign-in was meant as a password or as a code nobody knows: it is a password where the "
     "user has one.",
-    "A link of a unified sign-in for an unknown or inactive user, and a request for help where a second factor is lost, are not seen.",
+    "A link of a unified sign-in that is wrong (before version 5.8) or of an unknown or inactive user, and a request for help where "
+    "a second factor is lost, are not seen.",
     "A refused token is seen where a view asks for one, in its header or query; one in a JSON body is not.",
     "What changes a user object without the datastore's methods for it is not seen.",
 )

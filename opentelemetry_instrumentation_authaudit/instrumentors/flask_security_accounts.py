@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from ..hooks import SKIP, Actor, Call, Facts, Family, Flow, Hook, Role, Strategy
 from .flask_facts import current_user, fields
@@ -43,7 +43,7 @@ def _created(call: Call) -> Flow:
     email, by = call.kwargs.get("email"), Strategy.PASSWORD if call.kwargs.get("password") is not None else None
     outcome = yield
     facts = about(outcome.result)
-    typed = {"identity": email, "identity_field": "email"} if isinstance(email, str) else {}
+    typed: dict[str, Any] = {"identity": email, "identity_field": "email"} if isinstance(email, str) else {}
     return Facts(actor=_actor(facts["subject"]), strategy=by, **facts, **typed)
 
 

@@ -90,7 +90,7 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("flask_jwt_extended", "flask_jwt_extended", ("Flask-JWT-Extended",), ">=4.5.1"),
     Library("flask_httpauth", "flask_httpauth", ("Flask-HTTPAuth",), ">=4.8"),
     Library("webauthn", "webauthn", ("webauthn",), ">=2.2"),
-    Library("flask_security", "flask_security", ("Flask-Security", "Flask-Security-Too"), ">=5.5"),
+    Library("flask_security", "flask_security", ("Flask-Security", "Flask-Security-Too"), ">=5.5.2"),
     Library("allauth", "allauth", ("django-allauth",), ">=65.5"),
     Library("tornado", "tornado", ("tornado",), ">=6.3"),
     Library("oauthlib", "oauthlib", ("oauthlib",), ">=3.2"),
@@ -100,7 +100,7 @@ LIBRARIES: Final[tuple[Library, ...]] = (
     Library("pyramid", "pyramid", ("pyramid",), ">=2.0"),
     Library("simplejwt", "rest_framework_simplejwt", ("djangorestframework-simplejwt",), ">=5.3"),
     Library("knox", "knox", ("django-rest-knox",), ">=4.2"),
-    Library("dj_rest_auth", "dj_rest_auth", ("dj-rest-auth",), ">=7.0"),
+    Library("dj_rest_auth", "dj_rest_auth", ("dj-rest-auth",), ">=7.0.1"),
     Library("social_auth", "social_core", ("social-auth-core",), ">=4.5"),
     Library("djoser", "djoser", ("djoser",), ">=2.2"),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from importlib.metadata import distributions, version
 from typing import Any, ClassVar
 
 import pytest
+from packaging.version import Version
 
 from opentelemetry_instrumentation_authaudit.testing import AuditTrail
 
@@ -19,9 +21,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:passing settings to:DeprecationWarning"),  # passlib, of how the library hashes
     pytest.mark.filterwarnings("ignore:Passing SelectField choices:DeprecationWarning"),  # WTForms, of the library's forms
     pytest.mark.filterwarnings("ignore:The passwordless feature:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:'get_token_status':DeprecationWarning"),  # of the library's own, before 5.6
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning"),
 ]
 
+DISTRIBUTION = next(name for name in ("Flask-Security", "Flask-Security-Too") if next(iter(distributions(name=name)), None))
+"""It has two names."""
 PASSWORD = "correct-horse-42-battery"
 WRONG = "wrong-mule-17-accumulator"
 OTHER = "another-donkey-99-cell"
@@ -29,12 +34,17 @@ USER = "tests.stories.apps.flask_security_app:User"
 WHO = {"ann": "1", "bob": "2", "eve": "3"}
 
 
+def since(release: str) -> bool:
+    """Whether the library is at least of *release*."""
+    return Version(version(DISTRIBUTION)) >= Version(release)
+
+
 def record(event: str, outcome: str = "success", *, at: str, who: str = "", typed: str = "", **more: str) -> web.Record:
     """A whole record of the library's; *who* is whose account, *typed* an address."""
     facts = {"user__id": WHO[who], "audit__resource": USER} if who else {}
     identity = {"audit__identity": f"{typed}@example.org"} if typed else {}
     more = {"server__address": "localhost", **facts, **identity, **more}
-    return web.record(more.pop("library", "Flask-Security"), event, outcome, at=at, **more)
+    return web.record(more.pop("library", DISTRIBUTION), event, outcome, at=at, **more)
 
 
 def by(verb: str, strategy: str) -> dict[str, str]:
@@ -281,13 +291,15 @@ class TestPasswords:
         door.post("/register", **new, password=OTHER, password_confirm=OTHER)
         second = {"username": "secondofthestory", "email": "second@example.org"}
         door.post("/register", **second, password="short", password_confirm="short")
-        door.post("/register", **second, password=OTHER, password_confirm=WRONG)
+        if since("5.6"):  # JSON had no second password before
+            door.post("/register", **second, password=OTHER, password_confirm=WRONG)
         refused = {"outcome": "failure", "at": "/register", **by("register_with", "password")}
-        assert door.told() == [
+        expected = [
             record("auth.register", typed="new", audit__reason="identity_in_use", **refused),
             record("auth.register", typed="second", audit__reason="weak_password", **refused),
             record("auth.register", typed="second", audit__reason="password_mismatch", **refused),
         ]
+        assert door.told() == expected[: 3 if since("5.6") else 2]
 
 
 class TestSecondFactor:
@@ -529,10 +541,11 @@ class TestUnified:
         door.browser.get(link.replace(code, "000000"))
         door.browser.get(link)
         opened = {"at": "/us-verify-link", "method": "GET", "who": "ann", **by("sign_in_with", "magic_link")}
-        assert door.told() == [
+        expected = [
             record("auth.sign_in", "failure", audit__reason="invalid_credentials", **opened),
             record("auth.sign_in", **opened),
         ]
+        assert door.told() == expected[0 if since("5.8") else 1 :]  # told since 5.8
         door.trail.assert_no_secret(code)
 
     def test_code(self, door: Door) -> None:
@@ -662,12 +675,13 @@ class TestAccounts:
         opened = {"at": "/change-email/<token>", "method": "GET", **by("change_email", "magic_link")}
         opened["audit__action"] = "change_email"
         named = {"at": "/change-username", "who": "ann", "audit__action": "change_username", **UNKNOWN}
-        assert door.told() == [
+        expected = [
             record("account.verify_request", **asked),
             record("account.identity.change", who="ann", **opened),
             record("account.identity.change", "failure", audit__reason="invalid_code", **opened),
             record("account.identity.change", **named),
         ]
+        assert door.told() == expected[: 4 if since("5.6") else 3]  # names change since 5.6
 
     @pytest.mark.parametrize(
         ("verb", "event", "action", "more"),
