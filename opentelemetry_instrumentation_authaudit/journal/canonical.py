@@ -41,7 +41,8 @@ class CanonicalRecord:
 
 def encode(record: CanonicalRecord) -> bytes:
     """The canonical bytes. UnicodeEncodeError for a lone surrogate, which sanitising has replaced before."""
-    attributes = ",".join([_attribute(name, value) for name, value in sorted(record.attributes.items())])
+    found = record.attributes
+    attributes = ",".join([_attribute(name, found[name]) for name in sorted(found)])
     parts = [f'{{"attributes":[{attributes}],"eventName":{encode_basestring(record.event)}']
     if record.severity:
         parts.append(f',"severityNumber":{record.severity}')

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry._logs import LogRecord
-from opentelemetry.sdk._logs import LogRecordLimits, ReadWriteLogRecord
+from opentelemetry.sdk._logs import LogRecordLimits
 
 from ..config import Config, Exporter, OnFull
 from ..guard import errors, guard, warn
@@ -26,7 +26,7 @@ from ..model.event import AuditEvent
 from ..privacy.policy import Policy
 from . import provider
 from .evidence import Evidence
-from .processor import AuthAuditLogRecordProcessor, Emission
+from .processor import AuthAuditLogRecordProcessor, Emission, ReadyRecord
 from .record import record_id
 from .stream import CHECKPOINT, Facts, Stream
 from .upkeep import Upkeep
@@ -106,7 +106,7 @@ class Life:
         emission = Emission(event, self._sources.record_id(), facts)
         record = LogRecord(context=emission.context, event_name=event.event)
         # Ready-made, because the logger would cut and copy the attributes of a plain one.
-        self._emit(ReadWriteLogRecord(record, self._resource, provider.SCOPE, self._limits))
+        self._emit(ReadyRecord(record, self._resource, provider.SCOPE, self._limits))
         if not emission.seen:
             warn(
                 "pipeline.logger",

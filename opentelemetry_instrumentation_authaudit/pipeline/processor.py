@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..privacy.sanitise import cap, clean
 from .record import attributes, severity
 from .stream import Facts, Stream
 
-__all__ = ("AuthAuditLogRecordProcessor", "Emission")
+__all__ = ("AuthAuditLogRecordProcessor", "Emission", "ReadyRecord")
 
 _KEY = create_key("authaudit-emission")
 
@@ -50,6 +51,13 @@ class Emission:
         return found if isinstance(found, cls) else None
 
 
+class ReadyRecord(ReadWriteLogRecord):
+    """A record of ours. Its attributes, if it has any, are clean and capped: the SDK need not copy, count and cut them once more."""
+
+    def __post_init__(self) -> None:
+        """Nothing, where the SDK would do that."""
+
+
 class AuthAuditLogRecordProcessor(LogRecordProcessor):
     """Wraps the next processor, so that nothing raw can get past it; never raises.
 
@@ -59,8 +67,12 @@ class AuthAuditLogRecordProcessor(LogRecordProcessor):
     """
 
     def __init__(self, following: LogRecordProcessor | None, *, stream: Stream, policy: Policy | None, config: Config) -> None:
-        """*following* gets the clean copies; without a *policy* every record is reduced to the minimum."""
+        """*following* gets the clean copies; without a *policy* every record is reduced to the minimum.
+
+        A processor with a method `on_kept` gets no copies: it only wants to know that there is another record.
+        """
         self._following = following
+        self._on_kept: Callable[[], None] | None = getattr(following, "on_kept", None)
         self._stream = stream
         self._policy = policy
         self._config = config
@@ -76,7 +88,10 @@ class AuthAuditLogRecordProcessor(LogRecordProcessor):
         emission.kept = kept is not None
         if kept is not None and self._following is not None:
             with guard("pipeline.following"):
-                self._pass_on(_copy(kept, log_record))
+                if self._on_kept is not None:
+                    self._on_kept()
+                else:
+                    self._pass_on(_copy(kept, log_record))
 
     def enabled(self, **asked: Any) -> bool:
         """Whether the next processor wants such a record. For loggers of others: our sink does not ask, the journal takes all."""
@@ -110,18 +125,22 @@ class AuthAuditLogRecordProcessor(LogRecordProcessor):
 
     def _redacted(self, emission: Emission) -> dict[str, str]:
         event = emission.event
-        raw: dict[str, Any] = {
-            names.RECORD_ID: emission.record_id,
-            names.LOG: self._config.log_name,
-            names.SCHEMA: names.SCHEMA_VERSION,
-            names.STRATEGY: event.strategy.value,
-            names.OUTCOME: event.status.value,
-        }
+        raw: dict[str, Any] = {}
         with guard("pipeline.redaction"):
             raw = attributes(event, record_id=emission.record_id, config=self._config)
             if self._policy is not None:
                 return self._policy.apply(raw, event)
-        return minimal(raw)
+        return minimal(raw or self._least(emission))
+
+    def _least(self, emission: Emission) -> dict[str, Any]:
+        """What is known of a record though its attributes could not be put together."""
+        return {
+            names.RECORD_ID: emission.record_id,
+            names.LOG: self._config.log_name,
+            names.SCHEMA: names.SCHEMA_VERSION,
+            names.STRATEGY: emission.event.strategy.value,
+            names.OUTCOME: emission.event.status.value,
+        }
 
     def _canonical(self, event: AuditEvent, redacted: dict[str, str]) -> CanonicalRecord:
         return CanonicalRecord(
@@ -148,6 +167,6 @@ def _copy(kept: CanonicalRecord, original: ReadWriteLogRecord) -> ReadWriteLogRe
     )
     record.context = Context()  # an empty one as argument means the current one
     record.trace_id, record.span_id = kept.trace_id, kept.span_id
-    copy = ReadWriteLogRecord(record, original.resource, original.instrumentation_scope, original.limits)
-    record.attributes = kept.attributes  # after construction, which would cut them to OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT
-    return copy
+    record.attributes = kept.attributes
+    # No plain one of the SDK's, which would cut them to OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT.
+    return ReadyRecord(record, original.resource, original.instrumentation_scope, original.limits)

@@ -12,8 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -75,7 +74,7 @@ class Pipeline:
     def begin(self) -> None:
         """A first request was seen: write `audit.start` if that has not been done."""
         if self._life is None and not self._config.sdk_disabled:
-            with guard("pipeline.begin"), self._alone() as alone:
+            with guard("pipeline.begin"), self._alone as alone:
                 if alone:
                     self._living()
 
@@ -133,7 +132,7 @@ class Pipeline:
             if life is None:
                 return True
             life.upkeep.stop()
-            with self._alone():
+            with self._alone:
                 self._tell_news(life)
                 self._report(life, STOP, end)
             return life.close(max(0.0, deadline - time.monotonic()))
@@ -151,7 +150,7 @@ class Pipeline:
         return None
 
     def _emit(self, event: AuditEvent) -> str | None:
-        with self._alone() as alone:
+        with self._alone as alone:
             if not alone:  # what our own telling does (an exporter that authenticates, a signal handler in the midst of it)
                 return None
             life = self._living()
@@ -175,7 +174,7 @@ class Pipeline:
         """The upkeep's work; after how many seconds it is wanted again."""
         life.journal.describe(self._facts(life))
         life.maintain()
-        with self._alone():
+        with self._alone:
             self._tell_news(life)
             if life.stream.recover() and life.stream.lost:
                 self._report(life, LOST, losses)
@@ -222,24 +221,12 @@ class Pipeline:
         with self._counting:
             setattr(self, counter, getattr(self, counter) + 1)
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether this thread is not telling something already; until the end of the block it is."""
-        if getattr(self._telling, "now", False):
-            yield False
-            return
-        self._telling.now = True
-        try:
-            yield True
-        finally:
-            self._telling.now = False
-
     def _begin_process(self) -> None:
         self._life = None
         self._since = self._sources.now()  # the time of `audit.start`: before everything that is told, though written with it
         self._lock = threading.RLock()
         self._counting = threading.Lock()
-        self._telling = threading.local()
+        self._alone = _Alone()
 
     def _forked(self) -> None:
         """In the child of a fork: everything so far is the parent's, and locks may be held by threads that do not exist here."""
@@ -250,6 +237,19 @@ class Pipeline:
             self._inherited.append(life)
             with guard("pipeline.fork"):
                 life.forget()
+
+
+class _Alone(threading.local):
+    """Whether this thread is not telling something already (`with ... as alone`); until the end of the block it is."""
+
+    depth = 0
+
+    def __enter__(self) -> bool:
+        self.depth += 1
+        return self.depth == 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
 
 
 @cache
