@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from ..hooks import SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
+from ..hooks import SILENCE, SKIP, Call, Facts, Flow, Hook, Reason, Role, Status, Strategy
 from . import django_facts as django
 from .allauth_facts import NO, me, owner, provided, refusal, who
 from .allauth_social import not_unlinked
@@ -62,14 +62,27 @@ def token_noted(_call: Call) -> Flow:
     return Facts(token_id=django.text(claims.get("jti")), **who(user))
 
 
-def token_verified(_call: Call) -> Flow:
+def token_verified(call: Call) -> Flow:
+    """The library checks the token of a request for each part of its answer anew."""
+    token = call.arg("token")
     outcome = yield
     if outcome.error is not None:
         return None
+    if _again(token):
+        return SILENCE
     if outcome.result is None:
         return Facts(status=Status.FAILURE, fallback=Reason.TOKEN_REVOKED)
     claims = outcome.result[1]
     return Facts(token_id=django.text(claims.get("jti")), claims=claims, subject=_subject_of(claims))
+
+
+def _again(token: Any) -> bool:
+    """Whether this token was checked in this request before."""
+    known, key = django.refused.get(), (str, hash(token))
+    if known is None or key in known:
+        return known is not None
+    known[key] = None
+    return False
 
 
 def _subject_of(claims: Any) -> str | None:

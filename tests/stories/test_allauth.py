@@ -861,3 +861,27 @@ def test_api_of_applications(client: Any, audit_trail: AuditTrail, setting: Any)
     client.delete(f"{APP}auth/session", headers={"X-Session-Token": token})
     assert [one["event"] for one in audit_trail.story()] == ["auth.sign_out"]
     audit_trail.assert_no_secret(token, "forged-session-zzz")
+
+
+@pytest.mark.skipif(ALLAUTH < (65, 13), reason="no JSON Web Tokens in this version")
+def test_api_with_json_web_tokens(client: Any, audit_trail: AuditTrail, setting: Any) -> None:
+    """Handed out with the sign-in, renewed, renewed a second time with what was used up, forged."""
+    setting(
+        ACCOUNT_LOGIN_METHODS={"username"},
+        HEADLESS_TOKEN_STRATEGY="allauth.headless.tokens.strategies.jwt.JWTTokenStrategy",
+        HEADLESS_JWT_ALGORITHM="HS256",
+        HEADLESS_JWT_PRIVATE_KEY="a key of these stories, long enough for anybody",
+        HEADLESS_JWT_ROTATE_REFRESH_TOKEN=True,
+    )
+    tokens = api(client, "auth/login", base=APP, username="ann", password=PASSWORD).json()["meta"]
+    assert audit_trail.story() == [signed_in(at=f"{APP}auth/login")]
+    client.get(f"{APP}auth/session", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+    renew = {"base": APP, "refresh_token": tokens["refresh_token"]}
+    assert api(client, "tokens/refresh", **renew).status_code == 200
+    assert audit_trail.story() == []
+    api(client, "tokens/refresh", **renew)
+    client.get(f"{APP}auth/session", headers={"Authorization": "Bearer eyJmb3JnZWQiOiJ6eno.forged.zzz"})
+    reused, forged = audit_trail.story()
+    assert (reused["event"], reused["audit.reason"]) == ("token.refresh", "token_revoked")
+    assert (forged["event"], forged["audit.reason"]) == ("auth.verify", "token_malformed")
+    audit_trail.assert_no_secret(tokens["access_token"].rpartition(".")[2], tokens["refresh_token"].rpartition(".")[2])
