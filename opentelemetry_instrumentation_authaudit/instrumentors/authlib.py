@@ -108,6 +108,7 @@ HOOKS: tuple[Hook, ...] = (
         event="token.issue",
         strategy=Strategy.CUSTOM,
     ),
+    _NOTE(target=f"{_OAUTH1}base_server:BaseServer.validate_timestamp_and_nonce", extract=server.signer),
 )  # fmt: skip
 
 BLIND = (
@@ -117,5 +118,6 @@ BLIND = (
     "`fetch_access_token` and the sessions of `requests_client` and `httpx_client` are not watched: they serve sign-ins and service "
     "tokens alike.",
     "A revocation of a token that does not exist is answered alike and recorded as a success without a subject.",
+    "An OAuth 1 server's temporary credentials, and the user's consent to them, are not watched: its tokens are.",
     "A user who approves or denies a device does so in a view of the application's own.",
 )

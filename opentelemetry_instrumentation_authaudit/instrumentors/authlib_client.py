@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..hooks import Call, Facts, Flow, Reason, Status, Strategy
+from ..hooks import SKIP, Call, Facts, Flow, Reason, Status, Strategy
 from . import oauth_facts as oauth
 
 __all__ = ("ERRORS", "callback", "callback_1", "id_token")
@@ -55,7 +55,8 @@ def callback_1(call: Call) -> Flow:
     provider = oauth.text(oauth.stored(call.instance, "name"))
     outcome = yield
     if outcome.error is not None:
-        return Facts(provider=provider, **_why(outcome.error))
+        bare = '"oauth_token"' in str(getattr(outcome.error, "description", ""))  # so they come back who denied it, too
+        return Facts(provider=provider, **_why(outcome.error) | ({"reason": Reason.INVALID_INPUT} if bare else {}))
     token = outcome.result if isinstance(outcome.result, Mapping) else {}
     return Facts(provider=provider, subject=oauth.text(token.get("user_id")), identity=oauth.text(token.get("screen_name")))
 
@@ -66,7 +67,7 @@ def id_token(call: Call) -> Flow:
     outcome = yield
     if outcome.error is not None:
         return Facts(provider=provider, **_why(outcome.error))
-    return Facts(provider=provider, **_person(outcome.result))
+    return SKIP if outcome.result is None else Facts(provider=provider, **_person(outcome.result))  # None: there was no ID token
 
 
 def _person(claims: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ __all__ = (
     "redirect",
     "registered",
     "revoked",
-    "revoked_token",
     "signed",
+    "signer",
     "token_of_client",
     "validated",
     "verified",
@@ -123,12 +123,6 @@ def token_of_client(call: Call) -> Flow:
     return Facts(actor=oauth.caller(name), params={"client_id": name}, **oauth.whose(outcome.result))
 
 
-def revoked_token(call: Call) -> Flow:
-    facts = oauth.whose(call.arg("token"))
-    yield
-    return Facts(**facts)
-
-
 def registered(_call: Call) -> Flow:
     outcome = yield
     if outcome.error is not None:
@@ -171,29 +165,38 @@ def signed(_call: Call) -> Flow:
     """A request signed as OAuth 1 has it."""
     outcome = yield
     if outcome.error is None:
-        request = outcome.result
-        name = oauth.text(getattr(request, "client_id", None))
-        return Facts(provider="oauth1", params={"client_id": name}, **oauth.whose(oauth.stored(request, "credential")))
-    return _refusal_1(outcome.error)
+        return Facts(provider="oauth1", **_signer(outcome.result))
+    if "oauth_consumer_key" in str(getattr(outcome.error, "description", "")):
+        return SKIP  # not signed at all
+    return Facts(provider="oauth1", **_refusal_1(outcome.error))
 
 
 def issued_1(call: Call) -> Flow:
     request = call.arg("request")
     outcome = yield
-    if outcome.error is not None:
-        return _refusal_1(outcome.error)
-    name = oauth.text(getattr(request, "client_id", None))
-    return Facts(provider="oauth1", params={"client_id": name}, **oauth.whose(oauth.stored(request, "credential")))
+    return Facts(provider="oauth1", **_signer(request), **_refusal_1(outcome.error))
 
 
-def _refusal_1(error: BaseException) -> Facts | Skip:
-    name = type(error).__name__
-    if name == "MissingRequiredParameterError":
-        return SKIP  # not signed at all
-    code = oauth.text(getattr(error, "error", None))
-    known = any(kind.__name__ == "OAuth1Error" for kind in type(error).__mro__)
-    reason = _ONE.get(name, Reason.INVALID_INPUT)
-    return Facts(provider="oauth1", status=Status.FAILURE, reason=reason, error_type=code) if known else Facts(provider="oauth1")
+def signer(call: Call) -> Flow:
+    """Whose signature is about to be checked."""
+    facts = _signer(call.arg("request"))
+    yield
+    return Facts(**facts)
+
+
+def _signer(request: Any) -> dict[str, Any]:
+    """The client that signs, and whose its credential is; Authlib's own temporary credentials are mappings."""
+    credential = oauth.stored(request, "credential")
+    user = credential.get("user_id") if isinstance(credential, Mapping) else None
+    client = oauth.text(getattr(request, "client_id", None))
+    return {"params": {"client_id": client}, **(oauth.owner(user) or oauth.whose(credential))}
+
+
+def _refusal_1(error: BaseException | None) -> dict[str, Any]:
+    if not any(kind.__name__ == "OAuth1Error" for kind in type(error).__mro__):
+        return {}
+    code, reason = oauth.text(getattr(error, "error", None)), _ONE.get(type(error).__name__, Reason.INVALID_INPUT)
+    return {"status": Status.FAILURE, "reason": reason, "error_type": code}
 
 
 def _refusal(request: Any, error: BaseException) -> Facts | Skip:

@@ -35,7 +35,7 @@ _CONTAINERS: Final = re.compile(
     re.IGNORECASE,
 )
 _MAKERS: Final = re.compile(r"(generate|make|create|get|new|random|encode|sign|hash|build|mint)\w*", re.IGNORECASE)
-_WORDS: Final = re.compile(r"[A-Za-z_.: /-]*|[A-Z][a-z]+\d{1,3}|(new_?)?password_?[12]|\d{1,5}|\d{13,19}")
+_WORDS: Final = re.compile(r"[A-Za-z_.: /-]*|[A-Z][a-z]+\d{1,3}|(new_?)?password_?[12]|\d{1,5}|1[6-9]\d{8}|\d{13,19}")
 """Error codes, types (`Http404`) and names of things (`password2`), which go by such names too; small numbers; times."""
 _SHORTEST: Final = 6
 _LONGEST: Final = 100_000

@@ -1,0 +1,1 @@
+"""A Django application whose tables hold the clients and tokens of an Authlib server."""
