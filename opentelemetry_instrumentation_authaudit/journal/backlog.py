@@ -184,7 +184,8 @@ def _run(records: Iterable[Found], limit: int) -> list[Found]:
     size = 0
     for found in records:
         size += len(found.record)
-        if run and (size > _MAX_BYTES or found.envelope != run[0].envelope):
+        other = bool(run) and found.envelope is not run[0].envelope and found.envelope != run[0].envelope
+        if other or (run and size > _MAX_BYTES):
             break
         run.append(found)
         if len(run) == limit:

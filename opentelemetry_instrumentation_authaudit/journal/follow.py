@@ -60,9 +60,14 @@ def last_in(path: Path) -> bytes | None:
 
 
 def _records(path: Path, offset: int) -> Iterator[Found]:
+    envelope: Envelope | None = None
+    head = tail = b""
     for end, line in _lines(path, offset):
-        parts = Envelope.split(line)
-        if parts is not None:
+        if envelope is not None and line.startswith(head) and line.endswith(tail):  # as nearly all lines of a file
+            yield Found(path.name, end, envelope, line[len(head) : -len(tail)])
+        elif (parts := Envelope.split(line)) is not None:
+            envelope = parts[0]
+            head, tail = envelope.head, envelope.tail.rstrip()
             yield Found(path.name, end, *parts)
 
 

@@ -90,6 +90,10 @@ def _acts(event: AuditEvent, patterns: tuple[str, ...]) -> bool:
     return _any(patterns, action_of(event)) or (event.event.startswith("custom.") and _any(patterns, event.event))
 
 
-@lru_cache(maxsize=1024)
 def _any(patterns: tuple[str, ...], text: str) -> bool:
+    return bool(patterns) and _any_of(patterns, text)
+
+
+@lru_cache(maxsize=1024)
+def _any_of(patterns: tuple[str, ...], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..guard import guard
@@ -16,9 +17,22 @@ from ..privacy.sanitise import plain, render
 
 __all__ = ("typed",)
 
+_TEXTUAL: Final = frozenset({str, type(None)})
+
 _T = TypeVar("_T", AuditEvent, Actor, Request)
 _Converters: TypeAlias = Mapping[str, Callable[[Any], Any]]
 """By field; a converter gives back the very value if that is of the right type, and never raises."""
+
+
+class _Fields:
+    """The converters of a class of facts. Most fields are text or None, which is seen at once for all of them."""
+
+    def __init__(self, texts: tuple[str, ...], others: _Converters) -> None:
+        """*texts* are the fields that are text or None."""
+        self.texts: Callable[[Any], tuple[Any, ...]] = attrgetter(*texts) if texts else lambda _facts: ()
+        self.others = others
+        self.all: _Converters = {**dict.fromkeys(texts, _text), **others}
+
 
 _LARGEST: Final = 1 << 63
 _UNKNOWN: Final = "unknown"
@@ -30,7 +44,8 @@ def typed(event: AuditEvent) -> AuditEvent:
     return _converted(event, _EVENT)
 
 
-def _converted(facts: _T, converters: _Converters) -> _T:
+def _converted(facts: _T, fields: _Fields) -> _T:
+    converters = fields.others if _TEXTUAL.issuperset(map(type, fields.texts(facts))) else fields.all
     changed = {name: new for name, convert in converters.items() if (new := convert(old := getattr(facts, name))) is not old}
     return replace(facts, **changed) if changed else facts
 
@@ -84,6 +99,8 @@ def _truth(value: Any) -> bool | None:
 
 
 def _params(value: Any) -> Mapping[str, Param]:
+    if type(value) is dict and not value:
+        return value
     with guard("pipeline.typed"):
         found = value if type(value) is dict else dict(value)
         return found if all(type(item) is Param for item in found.values()) else {}
@@ -100,23 +117,27 @@ def _request(value: Any) -> Request | None:
     return _converted(value, _REQUEST) if type(value) is Request else None
 
 
-_EVENT: Final[_Converters] = {
-    **dict.fromkeys(("event", "library"), _name),
-    **dict.fromkeys(("action", "provider", "error_type", "subject", "identity", "tenant", "resource", "token_id", "session_key"), _text),
-    **dict.fromkeys(("attempts", "repeats"), _whole(_LARGEST)),
-    "time": _moment,
-    "identity_known": _truth,
-    "inferred": lambda value: value is True,
-    "actor": _actor,
-    "params": _params,
-    "request": _request,
-    "trace_id": _whole(1 << 128),
-    "span_id": _whole(1 << 64),
-}  # fmt: skip
-_ACTOR: Final[_Converters] = dict.fromkeys(("id", "type"), _name)
-_REQUEST: Final[_Converters] = {
-    "flow_id": _flow,
-    **dict.fromkeys(("peer", "user_agent", "method", "host", "route", "path"), _text),
-    **dict.fromkeys(("forwarded", "x_forwarded_for", "x_real_ip"), _lines),
-    "peer_port": _port,
-}
+_EVENT: Final = _Fields(
+    ("action", "provider", "error_type", "subject", "identity", "tenant", "resource", "token_id", "session_key"),
+    {
+        **dict.fromkeys(("event", "library"), _name),
+        **dict.fromkeys(("attempts", "repeats"), _whole(_LARGEST)),
+        "time": _moment,
+        "identity_known": _truth,
+        "inferred": lambda value: value is True,
+        "actor": _actor,
+        "params": _params,
+        "request": _request,
+        "trace_id": _whole(1 << 128),
+        "span_id": _whole(1 << 64),
+    },
+)
+_ACTOR: Final = _Fields((), dict.fromkeys(("id", "type"), _name))
+_REQUEST: Final = _Fields(
+    ("peer", "user_agent", "method", "host", "route", "path"),
+    {
+        "flow_id": _flow,
+        **dict.fromkeys(("forwarded", "x_forwarded_for", "x_real_ip"), _lines),
+        "peer_port": _port,
+    },
+)
