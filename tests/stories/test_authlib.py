@@ -510,3 +510,102 @@ def test_django_sign_in(provider: Provider, audit_trail: AuditTrail) -> None:
     assert first == entered("auth.sign_in", **ACME, **ann)
     reason = {"audit__reason": "state_mismatch", "error__type": "mismatching_state", "audit__provider": "acme"}
     assert second == entered("auth.sign_in", "failure", **reason)
+
+
+def fail(provider: Provider, address: str) -> None:
+    """Every way in which a sign-in fails: denied, a code that is none, another browser's nonce, a forged signature."""
+    walk(provider, address, "/enter?deny=1")
+    walk(provider, address, code="nonsense-code-31-violet")
+    for fault in ("nonce", "forged"):
+        provider.app.extensions[fault] = True
+        assert walk(provider, address).status_code == 400
+        del provider.app.extensions[fault]
+
+
+def failed() -> list[tuple[str, str, str, str]]:
+    """What is told of them."""
+    reasons = ("provider_denied", "provider_error", "nonce_mismatch", "token_bad_signature")
+    return [("auth.sign_in", "failure", "acme", reason) for reason in reasons]
+
+
+def summary(address: str, audit_trail: AuditTrail) -> list[tuple[str, str, str, str]]:
+    """Event, outcome, provider and reason of what the application told."""
+    names = ("event", "audit.outcome", "audit.provider", "audit.reason")
+    first, second, third, fourth = (tuple(one[name] for name in names) for one in of(address, told(audit_trail)))
+    return [first, second, third, fourth]  # type: ignore[list-item]
+
+
+async def test_starlette_failures(provider: Provider, audit_trail: AuditTrail) -> None:
+    """The same failures with an asynchronous application."""
+    import asyncio
+
+    from .apps.authlib_app import create_starlette_shop
+
+    async with uvicorn(create_starlette_shop(provider.address)) as address:
+        await asyncio.to_thread(fail, provider, address)
+    assert summary(address, audit_trail) == failed()
+
+
+def test_django_failures(provider: Provider, audit_trail: AuditTrail) -> None:
+    """The same failures on a Django site."""
+    from .apps.django_site import site
+
+    with ExitStack() as stack:
+        stack.enter_context(site("authlib_urls"))
+        from .apps.authlib_app import settings
+        from .apps.authlib_urls import oauth
+
+        oauth.register("acme", overwrite=True, **settings(provider.address))
+        oauth._clients.clear()
+        audit_trail.story()
+        address = stack.enter_context(django())
+        fail(provider, address)
+    assert summary(address, audit_trail) == failed()
+
+
+def tap(provider: Provider, address: str) -> list[str]:
+    """A page's script hands over an ID token: a good one, another page's, a forged one, and none."""
+    import time
+
+    from .apps.authlib_app import NONCE, keys
+
+    claims = {"iss": provider.address, "aud": "shop", "sub": "ann-at-provider", "email": "ann@example.org"}
+    claims |= {"iat": int(time.time()) - 10, "exp": int(time.time()) + 60}
+    tokens = [
+        keys().sign({**claims, "nonce": nonce}, forged=forged)
+        for nonce, forged in ((NONCE, False), ("another-nonce-52-quartz", False), (NONCE, True))
+    ]
+    provider.http.post(f"{address}/one-tap", data={"id_token": tokens[0]})
+    answers = [provider.http.post(f"{address}/one-tap", data={"id_token": token}).text for token in tokens[1:]]
+    return [*answers, provider.http.post(f"{address}/one-tap", data={"other": "thing"}).text]
+
+
+def tapped(story: list[Record]) -> None:
+    """An ID token that came by itself; where there was none nothing is told."""
+    good, other, forged = story
+    facts = {"strategy": "oidc", "at": "/one-tap"}
+    for one in story:
+        one["http.route"] = one.pop("http.route" if "http.route" in one else "url.path")
+        one["http.request.method"] = "GET"
+    assert good == entered("auth.authenticate", user__id="ann-at-provider", **{**ACME, **facts})
+    for one, reason in ((other, "nonce_mismatch"), (forged, "token_bad_signature")):
+        assert one.pop("error.type")
+        assert one == entered("auth.sign_in", "failure", audit__reason=reason, audit__provider="acme", **facts)
+
+
+def test_flask_id_token_alone(provider: Provider, flask_shop: str, audit_trail: AuditTrail) -> None:
+    """`parse_id_token` outside a callback."""
+    assert tap(provider, flask_shop)[-1] == "nobody"
+    tapped(of(flask_shop, told(audit_trail)))
+
+
+async def test_starlette_id_token_alone(provider: Provider, audit_trail: AuditTrail) -> None:
+    """`parse_id_token` of the asynchronous client."""
+    import asyncio
+
+    from .apps.authlib_app import create_starlette_shop
+
+    async with uvicorn(create_starlette_shop(provider.address)) as address:
+        answers = await asyncio.to_thread(tap, provider, address)
+    assert answers[-1] == "nobody"
+    tapped(of(address, told(audit_trail)))

@@ -26,6 +26,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 PASSWORD = "correct-horse-42-battery"
 SECRET = "kestrel-quarry-71-lantern"
 REGISTRATION = "registrar-otter-88-sandbar"
+NONCE = "porcelain-ferry-64-gannet"
 CALLBACK = "http://127.0.0.1/callback"
 VERSION = tuple(int(part) for part in version("Authlib").split(".")[:2])
 
@@ -372,6 +373,12 @@ def create_flask_shop(provider: str) -> Flask:
         login_user(Member("7"))
         return token["userinfo"]["email"]
 
+    @app.post("/one-tap")
+    def one_tap() -> Any:
+        """An ID token that the page's script was given."""
+        claims = oauth.acme.parse_id_token(request.form.to_dict(), nonce=NONCE)
+        return "nobody" if claims is None else claims["sub"]
+
     @app.get("/own")
     def own() -> Any:
         return oauth.acme.authorize_redirect(f"{request.host_url}own/callback")
@@ -391,7 +398,6 @@ def create_flask_shop(provider: str) -> Flask:
 def create_starlette_shop(provider: str) -> Any:
     """The same in Starlette, with a session of its own."""
     from authlib.integrations.starlette_client import OAuth as StarletteOAuth
-    from authlib.integrations.starlette_client import OAuthError
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.sessions import SessionMiddleware
@@ -402,14 +408,28 @@ def create_starlette_shop(provider: str) -> Any:
     oauth.register("acme", **settings(provider))
 
     async def enter(incoming: Any) -> Any:
-        return await oauth.acme.authorize_redirect(incoming, str(incoming.url_for("callback")))
+        more = {"deny": "1"} if "deny" in incoming.query_params else {}
+        return await oauth.acme.authorize_redirect(incoming, str(incoming.url_for("callback")), **more)
 
     async def callback(incoming: Any) -> Any:
         try:
             token = await oauth.acme.authorize_access_token(incoming)
-        except OAuthError as error:
+        except Exception as error:  # noqa: BLE001 -- any way of failing is a failed sign-in
             return PlainTextResponse(type(error).__name__, 400)
         return PlainTextResponse(token["userinfo"]["email"])
 
-    routes = [Route("/enter", enter), Route("/callback", callback, name="callback")]
+    async def one_tap(incoming: Any) -> Any:
+        """An ID token that the page's script was given."""
+        form = await incoming.form()
+        try:
+            claims = await oauth.acme.parse_id_token(dict(form), nonce=NONCE)
+        except Exception as error:  # noqa: BLE001 -- any way of failing is a failed sign-in
+            return PlainTextResponse(type(error).__name__, 400)
+        return PlainTextResponse("nobody" if claims is None else claims["sub"])
+
+    routes = [
+        Route("/enter", enter),
+        Route("/callback", callback, name="callback"),
+        Route("/one-tap", one_tap, methods=["POST"]),
+    ]
     return Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, secret_key="story")])

@@ -99,6 +99,7 @@ def token(request: HttpRequest) -> Any:
 
 
 def revoke(request: HttpRequest) -> Any:
+    assert request.body  # Werkzeug's server waits for a body that nobody reads, and a wrong secret leaves it unread
     return server.create_endpoint_response("revocation", request)
 
 
