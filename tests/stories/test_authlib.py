@@ -569,7 +569,7 @@ def tap(provider: Provider, address: str) -> list[str]:
 
     from .apps.authlib_app import NONCE, keys
 
-    claims = {"iss": provider.address, "aud": "shop", "sub": "ann-at-provider", "email": "ann@example.org"}
+    claims: dict[str, Any] = {"iss": provider.address, "aud": "shop", "sub": "ann-at-provider", "email": "ann@example.org"}
     claims |= {"iat": int(time.time()) - 10, "exp": int(time.time()) + 60}
     tokens = [
         keys().sign({**claims, "nonce": nonce}, forged=forged)
