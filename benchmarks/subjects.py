@@ -16,7 +16,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,25 +23,32 @@ from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, Reas
 
 __all__ = ("SUBJECTS",)
 
-EVENT: Final = AuditEvent(
-    event="auth.sign_in",
-    status=Status.FAILURE,
-    time=0,
-    library="flask-login 0.6.3",
-    strategy=Strategy.PASSWORD,
-    reason=Reason.WRONG_PASSWORD,
-    identity="ann@example.org",
-    identity_known=True,
-    subject="auth.user:42",
-    request=Request(
-        flow_id="0" * 32,
-        peer="203.0.113.7",
-        user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
-        method="POST",
-        host="shop.example.org",
-        route="/login",
-    ),
+REQUEST: Final = Request(
+    flow_id="0" * 32,
+    peer="203.0.113.7",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
+    method="POST",
+    host="shop.example.org",
+    route="/login",
 )
+
+
+def event() -> AuditEvent:
+    """Put together as the hooks do."""
+    return AuditEvent(
+        event="auth.sign_in",
+        status=Status.FAILURE,
+        time=time.time_ns(),
+        library="flask-login 0.6.3",
+        strategy=Strategy.PASSWORD,
+        reason=Reason.WRONG_PASSWORD,
+        identity="ann@example.org",
+        identity_known=True,
+        subject="auth.user:42",
+        request=REQUEST,
+    )
+
+
 ATTRIBUTES: Final = {
     "audit.log": "audit_log",
     "audit.schema.version": "1.0.0",
@@ -59,7 +65,7 @@ ATTRIBUTES: Final = {
     "http.request.method": "POST",
     "server.address": "shop.example.org",
     "http.route": "/login",
-    "user_agent.original": EVENT.request.user_agent if EVENT.request else "",
+    "user_agent.original": REQUEST.user_agent or "",
     "audit.flow.id": "0" * 32,
 }
 """With the record's id, 18."""
@@ -128,7 +134,7 @@ def _ours(**options: Any) -> Subject:
 
         folder = Path(os.environ["BENCH_FOLDER"])
         sink = Pipeline(load(**{"journal_dir": folder / "journal", "hash_key": "k1:benchmark", **options}))
-        return lambda: sink(replace(EVENT, time=time.time_ns())), lambda: sink.force_flush(600)
+        return lambda: sink(event()), lambda: sink.force_flush(600)
 
     return set_up
 
