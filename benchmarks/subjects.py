@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,18 +24,13 @@ from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, Reas
 
 __all__ = ("SUBJECTS",)
 
-REQUEST: Final = Request(
-    flow_id="0" * 32,
-    peer="203.0.113.7",
-    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
-    method="POST",
-    host="shop.example.org",
-    route="/login",
-)
+_USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
+_PEOPLE: Final = count()
 
 
 def event() -> AuditEvent:
-    """Put together as the hooks do."""
+    """Put together as the hooks do. Each is of another person at another address, which no memory of ours knows."""
+    person = next(_PEOPLE)
     return AuditEvent(
         event="auth.sign_in",
         status=Status.FAILURE,
@@ -42,10 +38,17 @@ def event() -> AuditEvent:
         library="flask-login 0.6.3",
         strategy=Strategy.PASSWORD,
         reason=Reason.WRONG_PASSWORD,
-        identity="ann@example.org",
+        identity=f"ann{person}@example.org",
         identity_known=True,
-        subject="auth.user:42",
-        request=REQUEST,
+        subject=f"auth.user:{person}",
+        request=Request(
+            flow_id="0" * 32,
+            peer=f"203.{person >> 16}.{person >> 8 & 255}.{person & 255}",
+            user_agent=_USER_AGENT,
+            method="POST",
+            host="shop.example.org",
+            route="/login",
+        ),
     )
 
 
@@ -65,7 +68,7 @@ ATTRIBUTES: Final = {
     "http.request.method": "POST",
     "server.address": "shop.example.org",
     "http.route": "/login",
-    "user_agent.original": REQUEST.user_agent or "",
+    "user_agent.original": _USER_AGENT,
     "audit.flow.id": "0" * 32,
 }
 """With the record's id, 18."""
