@@ -1,7 +1,7 @@
 """Run one library through one order of import, on and off, in a process of its own, and check what must hold for every row.
 
     python -m tests.instrumentors.conformance flask_login import on off
-    python -m tests.instrumentors.conformance flask_login doctor flask_login.utils:login_user
+    python -m tests.instrumentors.conformance flask_login doctor
 
 Prints one line for each fault; exit code 1 if there is one.
 """
@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import logging
+import os
 import pickle
 import sys
 import types
@@ -198,9 +199,32 @@ def _check_off(library: Library, before: dict[str, tuple[Any, list[Any]]]) -> li
     return faults
 
 
-def doctor_library(library: Library, target: str) -> list[str]:
-    """Remove *target* from the library, then switch on: exactly that row is missing, named in one WARNING, the rest is watched."""
+def doctor_all(library: Library) -> list[str]:
+    """Doctor the library once for every target, each time in a child of its own, which shares the import."""
     import_all(library)
+    faults: list[str] = []
+    for target in dict.fromkeys(hook.target for hook in library.hooks):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reading)
+            try:
+                found = doctor(library, target)
+            except BaseException as error:
+                found = [f"{target}: {error!r}"]
+            os.write(writing, "\n".join(found).encode()[:4000])
+            os._exit(bool(found))
+        os.close(writing)
+        with os.fdopen(reading, errors="replace") as told:
+            faults += told.read().splitlines()
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) < 0:
+            faults.append(f"{target}: the process died")
+    return faults
+
+
+def doctor(library: Library, target: str) -> list[str]:
+    """Remove *target* from the library, then switch on: exactly that row is missing, named in one WARNING, the rest is watched."""
     hook = next(hook for hook in library.hooks if hook.target == target)
     if not applies(hook, library.label):
         return []  # a row for other versions: there is nothing to remove
@@ -234,7 +258,7 @@ def main(arguments: list[str]) -> int:
     """Entry point."""
     name, *order = arguments
     library = next(library for library in LIBRARIES if library.name == name)
-    faults = doctor_library(library, order[1]) if order[0] == "doctor" else run(library, order)
+    faults = doctor_all(library) if order == ["doctor"] else run(library, order)
     for fault in faults:
         print(fault)
     return 1 if faults else 0

@@ -35,8 +35,13 @@ _CONTAINERS: Final = re.compile(
     re.IGNORECASE,
 )
 _MAKERS: Final = re.compile(r"(generate|make|create|get|new|random|encode|sign|hash|build|mint)\w*", re.IGNORECASE)
-_WORDS: Final = re.compile(r"[A-Za-z_.: /-]*|[A-Z][a-z]+\d{1,3}|(new_?)?password_?[12]|\d{1,5}|1[6-9]\d{8}|\d{13,19}")
-"""Error codes, types (`Http404`) and names of things (`password2`), which go by such names too; small numbers; times."""
+_WORDS: Final = re.compile(
+    r"[A-Za-z_.: /-]*|[A-Z][a-z]+\d{1,3}|(new_?)?password_?[12]|\d{1,5}|1[6-9]\d{8}|\d{13,19}"
+    r"|https?://[\w.:-]+/?|[a-z_]\w*(\.[a-z_]\w*)+|[\w.+-]+@[\w-]+(\.\w+)+"
+)
+"""Error codes, types (`Http404`), names of things (`password2`) and of modules, addresses of people (which have a search of their
+own), which go by such names too; small numbers; times."""
+_LONGEST_NAME: Final = 40
 _SHORTEST: Final = 6
 _LONGEST: Final = 100_000
 _DEPTH: Final = 3
@@ -94,7 +99,9 @@ class Secrets:
 
     def _take(self, name: str, value: Any, *, secret: bool, depth: int = _DEPTH) -> None:
         if isinstance(value, (str, bytes, bytearray)):
-            self._take_text(name, str(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace"), secret=secret)
+            self._take_text(
+                name, str(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace"), secret=secret
+            )
         elif depth and isinstance(value, (dict, MappingProxyType)):
             for key, item in tuple(value.items()):
                 word = _word(key)
@@ -111,7 +118,7 @@ class Secrets:
         if len(text) > _LONGEST:
             return
         if secret:
-            for part in _parts(text):
+            for part in _parts(text, whole="cookie" not in name.lower() or "=" not in text):
                 if (
                     len(part) >= _SHORTEST
                     and not _WORDS.fullmatch(part)
@@ -139,13 +146,14 @@ def _arguments(code: CodeType) -> Iterator[tuple[str, bool]]:
 
 def _word(name: Any) -> str:
     if isinstance(name, bytes):
-        return name.decode("latin-1")
-    return str(name) if isinstance(name, str) else ""
+        name = name.decode("latin-1")
+    return str(name) if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
 
 
-def _parts(text: str) -> Iterable[str]:
+def _parts(text: str, *, whole: bool) -> Iterable[str]:
     """The secret as it is, and what an `Authorization` or `Cookie` header is made of."""
-    yield text
+    if whole:
+        yield text
     if "%" in text:
         yield unquote(text)
     scheme, _, rest = text.partition(" ")

@@ -386,7 +386,7 @@ async def test_account_verification(client: httpx.AsyncClient, world: Any, ann: 
         await client.post("/auth/verify", json={"token": token})
     await client.post("/auth/request-verify-token", json={"email": ANN["email"]})
     asked = {"audit__action": "request_confirmation", "audit__strategy": "unknown"}
-    done = {"audit__action": "confirm", "audit__strategy": "unknown"}
+    done = {"audit__action": "confirm", "audit__strategy": "token"}
     again = {"audit__reason": "token_reused", "error__type": "UserAlreadyVerified", "audit__flow__id": "flow-3"}
     malformed = {"audit__reason": "token_malformed", "error__type": "InvalidVerifyToken", "audit__flow__id": "flow-4"}
     late = {"audit__reason": "invalid_input", "error__type": "UserAlreadyVerified", "audit__flow__id": "flow-5"}
