@@ -112,7 +112,7 @@ PEERS: Final = (
         "test",
         needs=("freezegun", "python-dateutil", "six"),
     ),
-    Peer("flask-login", "Flask-Login", "unittest", ("discover", "-s", "tests"), needs=("semantic-version",)),
+    Peer("flask-login", "Flask-Login", "unittest", ("discover", "-s", "tests"), needs=("semantic-version",), fast=True),
     by_pytest("flask-jwt-extended", "Flask-JWT-Extended", "tests", "-c", "tox.ini", fast=True),
     Peer("flask-httpauth", "Flask-HTTPAuth", "unittest", ("discover", "-s", "tests"), fast=True),
     by_pytest(
@@ -167,10 +167,10 @@ PEERS: Final = (
         needs=("asgi-lifespan", "pytest-mock", "sniffio"),
     ),
     Peer("python-ldap", "python-ldap", "unittest", ("discover", "-s", "Tests", "-p", "t_*.py")),  # starts servers: needs slapd
-    by_pytest("pyjwt", "PyJWT", "tests"),
-    by_pytest("pwdlib", "pwdlib", "tests"),
-    Peer("pyotp", "pyotp", "test.py", ()),
-    by_pytest("argon2", "argon2-cffi", "tests"),
+    by_pytest("pyjwt", "PyJWT", "tests", fast=True),
+    by_pytest("pwdlib", "pwdlib", "tests", fast=True),
+    Peer("pyotp", "pyotp", "test.py", (), fast=True),
+    by_pytest("argon2", "argon2-cffi", "tests", fast=True),
     by_pytest("oauthlib", "oauthlib", "tests", "-c", "setup.cfg", fast=True),  # the last `-c` counts
     by_pytest("bcrypt", "bcrypt", "tests"),
     by_pytest(

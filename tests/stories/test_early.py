@@ -5,33 +5,24 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from .early import CANARIES, ROOT, finish, stories
 from .secrets_seen import SUPPORTED
-
-ROOT = Path(__file__).parents[2]
-CANARIES = ("-p", "tests.stories.canary")
-
-
-def stories(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run stories in a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=1500, check=False)
 
 
 def test_stories_are_the_same_when_watched_early(request: pytest.FixtureRequest) -> None:
     """The same records; and where the interpreter can tell of every call, no secret of any story in any of them."""
     if request.config.getoption("--authaudit-early"):
         pytest.skip("this is that run")
-    done = stories(str(Path(__file__).parent), "--authaudit-early", *(CANARIES if SUPPORTED else ()))
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    code, output = finish()
+    assert code == 0, output[-8000:]
     if SUPPORTED:
-        sought = re.search(r"canaries: (\d+) stories, (\d+) secrets", done.stdout)
+        sought = re.search(r"canaries: (\d+) stories, (\d+) secrets", output)
         assert sought is not None
-        assert "\nidentity without a name: none\n" in done.stdout
+        assert "\nidentity without a name: none\n" in output
         assert int(sought[2]) > int(sought[1]) > len(list(Path(__file__).parent.glob("test_*.py")))
 
 
@@ -62,6 +53,7 @@ def test_door(audit_trail):
 def test_canaries_sing(tmp_path: Path, where: str, *, leaks: bool) -> None:
     """An application that puts a password into a parameter, in this form or that: the story passes, and the search does not."""
     (tmp_path / "test_leak.py").write_text(LEAK.replace("WHERE", where))
-    done = stories(str(tmp_path), "--rootdir", str(tmp_path), "-c", str(ROOT / "pyproject.toml"), *CANARIES)
+    command = stories(str(tmp_path), "--rootdir", str(tmp_path), "-c", str(ROOT / "pyproject.toml"), *CANARIES)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ("secrets got out" in done.stdout) == leaks == bool(done.returncode), done.stdout
     assert "1 stories, 1 secrets" in done.stdout
