@@ -74,7 +74,7 @@ def test_the_newest_set_has_every_library_too() -> None:
     """A library joins the registry and not pyproject.toml: its tests would find nothing to test."""
     extras = r"^(?:test|native) = \[(.*?)^\]"  # what needs a compiler is apart
     listed = re.findall(extras, (SCRIPTS.parent / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)
-    wanted = dict(re.findall(r'"([\w-]+) (>= [\w.]+)"', "".join(listed)))
+    wanted = dict(re.findall(r'"([\w-]+)(?:\[[\w,]+\])? (>= [\w.]+)"', "".join(listed)))
     for library in LIBRARIES:
         found = {name: wanted[name].replace(" ", "") for name in library.distributions if name in wanted}
         assert found, f"{library.distributions} of the registry is missing in pyproject.toml"

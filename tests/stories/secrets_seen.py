@@ -37,7 +37,7 @@ _CONTAINERS: Final = re.compile(
 _MAKERS: Final = re.compile(r"(generate|make|create|get|new|random|encode|sign|hash|build|mint)\w*", re.IGNORECASE)
 _WORDS: Final = re.compile(
     r"[A-Za-z_.: /-]*|[A-Z][a-z]+\d{1,3}|(new_?)?password_?[12]|\d{1,5}|1[6-9]\d{8}|\d{13,19}"
-    r"|https?://[\w.:-]+/?|[a-z_]\w*(\.[a-z_]\w*)+|[\w.+-]+@[\w-]+(\.\w+)+"
+    r"|https?://[\w.:-]+(/[a-z._-]*)*|[a-z_][a-z0-9_]*(\.[A-Za-z_]\w{0,30})+|[a-z]+\d?(_[a-z]+)+|[\w.+-]+@[\w-]+(\.\w+)+"
 )
 """Error codes, types (`Http404`), names of things (`password2`) and of modules, addresses of people (which have a search of their
 own), which go by such names too; small numbers; times."""
