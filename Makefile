@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all peers faults bench fuzz readme clean
+.PHONY: help demo test lint test-all peers faults bench canaries fuzz readme clean
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
@@ -34,6 +34,9 @@ fuzz: $(READY) ## Fuzz the forwarding headers for five minutes (atheris; ARGS= g
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p .cache/fuzz
 	@PYTHONPATH=. $(BIN)/python fuzz/headers.py -max_total_time=300 -artifact_prefix=.cache/fuzz/ $(ARGS) .cache/fuzz
+
+canaries: $(READY) ## Every story once more, with a search for every secret that passed through the process
+	@$(BIN)/python -m pytest tests/stories -p tests.stories.canary --authaudit-early $(ARGS)
 
 bench: $(READY) ## What a record costs, beside the stock SDK (ARGS=--scale)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -152,6 +152,9 @@ def _word(name: Any) -> str:
 
 def _parts(text: str, *, whole: bool) -> Iterable[str]:
     """The secret as it is, and what an `Authorization` or `Cookie` header is made of."""
+    if text.startswith(("http://", "https://")):  # of an address, what stands behind the host
+        yield from re.split(r"[/?&=#]", text)[3:]
+        return
     if whole:
         yield text
     if "%" in text:
