@@ -30,6 +30,7 @@ FLOORS: Final = {
     "query": 3,
     "instrumentors": 4,
     "audit": 4,
+    "stores": 4,
     "instrumentor": 5,
     "cli": 6,
     "testing": 6,
@@ -39,7 +40,7 @@ FLOORS: Final = {
 """Every room and its floor. An import only goes down, and rooms of one floor are strangers."""
 
 LISTENING: Final = {"hooks", "instrumentors", "audit"}
-TELLING: Final = {"pipeline", "query"}
+TELLING: Final = {"pipeline", "query", "stores"}
 
 OUTSIDE: Final = {
     "wrapt": {"hooks"},
@@ -48,7 +49,8 @@ OUTSIDE: Final = {
     "pytest": {"testing"},
     "google": {"pipeline"},
     "grpc": {"pipeline"},
-    "requests": {"pipeline"},
+    "requests": {"pipeline", "stores"},
+    "psycopg": {"stores"},
     "yaml": {"config"},
     "typing_extensions": {"instrumentor"},
     "opentelemetry": {"hooks", "pipeline", "audit", "instrumentor", "guard", "config", "cli", "testing"},

@@ -13,7 +13,8 @@ from ..query.reader import Unreadable
 from ..query.registry import Registry
 from .main import BAD_ANSWER, CliError
 from .places import tell_unreadable
-from .verify import add_store_flags, examine
+from .stores import add_store_flag
+from .verify import examine
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -30,7 +31,7 @@ object store that only appends. `authaudit verify --registry` compares. A store 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    add_store_flags(parser)
+    add_store_flag(parser)
     parser.add_argument("--registry", type=Path, required=True, metavar="FILE", help="appended to; made if it is not there")
     parser.add_argument("--signing-key-file", type=Path, metavar="FILE", help="key of the registry; moves on with every line")
     parser.set_defaults(key=[], lifetime=None)

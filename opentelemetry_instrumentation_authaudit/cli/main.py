@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module, metadata
 from typing import Any, Final
 
+from ..stores.errors import StoreError
+
 __all__ = ("BAD_ANSWER", "UNFINISHED", "USAGE", "CliError", "main")
 
 BAD_ANSWER: Final = 1
@@ -97,6 +99,9 @@ def _finish(options: argparse.Namespace) -> int:
     except CliError as error:
         print(f"authaudit {options.command}: {error}", file=sys.stderr)
         return error.code
+    except StoreError as error:
+        print(f"authaudit {options.command}: {error}", file=sys.stderr)
+        return UNFINISHED
     except BrokenPipeError:  # `authaudit query | head`: the reader has enough
         _drop_output()
         return 0

@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from ..config import Config, load
 from ..config.converters import strategies
@@ -16,12 +15,15 @@ from ..config.vocabulary import Vocabulary
 from ..model.event import Status
 from ..query.filters import Filters
 from ..query.formats import as_csv, as_json, as_table
-from ..query.reader import Record, Unreadable, read
+from ..query.reader import Record, Unreadable
 from ..query.times import moment
+from ..stores.files import FileStore
+from ..stores.store import Merged
 from .main import CliError
-from .places import files_of, keys_of, looked_in, places, tell_unreadable
+from .places import tell_unreadable
+from .stores import add_store_flag, keys_for, open_stores
 
-__all__ = ("EPILOG", "add_filter_flags", "add_flags", "asked_for", "count", "filters_of", "lines_of", "run")
+__all__ = ("EPILOG", "add_filter_flags", "add_flags", "count", "filters_of", "lines_of", "run")
 
 EPILOG = """\
 examples:
@@ -32,6 +34,7 @@ examples:
   authaudit query --status failure --since 24h           failures since yesterday
   authaudit query --ip 203.0.113.0/24 --format csv       from a network, for a spreadsheet
   authaudit query --store audit.jsonl --last 20          the newest in a file that a collector wrote
+  authaudit query --store postgresql://reader@db/audit   a database; also victorialogs://host:9428, clickhouse://host:8123/audit
 
 Times: 2026-11-24, 2026-11-24T10:00:00Z, or 15m, 2h, 7d ago. Records come oldest first; --last N keeps the newest N.
 The table leaves checkpoints of the chain out unless --event asks for them; the other formats have every record.
@@ -62,14 +65,7 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> None:
         which.add_argument(f"--{name}", action="append", default=[], metavar="VALUE", help=meaning)
     which.add_argument("--since", metavar="TIME", help="from this time on")
     which.add_argument("--until", metavar="TIME", help="up to this time; a date means its end")
-    parser.add_argument(
-        "--store",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a journal folder or file, or a collector's file; may be given several times (all default places, if not given)",
-    )
+    add_store_flag(parser)
     parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="a table, one object a line, or CSV")
 
 
@@ -83,20 +79,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for."""
     config, unreadable = load(), Unreadable()
-    found = places(options.store, config)
-    filters = filters_of(options, found, config)
-    files = files_of(found, unreadable)
-    if not options.store or not files:
-        looked_in(found, len(files))
-    records: Iterable[Record] = asked_for(files, filters, unreadable, options.format)
+    store = open_stores(options.store, config, unreadable)
+    filters = filters_of(options, store, config)
+    newest = options.last is not None and options.limit is None
+    records: Iterable[Record] = store.last(filters, options.last) if newest else store.records(filters)
     if options.limit is not None:
         records = islice(records, options.limit)
-    if options.last is not None:
-        records = deque(records, maxlen=options.last)
+        records = deque(records, maxlen=options.last) if options.last is not None else records
     lines = iter(lines_of(records, options.format))
     first = next(lines, None)
     if first is None:
-        _explain_nothing(files, filters)
+        _explain_nothing(store, filters)
     else:
         print(first)
         for line in lines:
@@ -104,8 +97,8 @@ def run(options: argparse.Namespace) -> int:
     return tell_unreadable(unreadable)
 
 
-def filters_of(options: argparse.Namespace, found: Iterable[Path], config: Config) -> Filters:
-    """The filters that the flags describe; *found* is where records, and the keys beside them, lie. Raises CliError."""
+def filters_of(options: argparse.Namespace, store: Merged, config: Config) -> Filters:
+    """The filters that the flags describe; the keys of hashes may lie beside *store*. Raises CliError."""
     lists = {name: _values(getattr(options, name), split=name not in _FREE_TEXT) for name in _HELP}
     lists["status"] = tuple(map(str.lower, lists["status"]))
     lists["strategy"] = tuple(sorted(strategies(lists["strategy"])))
@@ -117,23 +110,13 @@ def filters_of(options: argparse.Namespace, found: Iterable[Path], config: Confi
             **lists,
             since=0 if options.since is None else moment(options.since),
             until=None if options.until is None else moment(options.until, end=True),
-            keys=keys_of(found, config) if lists["identity"] or lists["ip"] else None,
+            keys=keys_for(store, config) if lists["identity"] or lists["ip"] else None,
+            without=(_CHECKPOINT,) if options.format == "text" and not lists["event"] else (),
         )
         filters.tests()
     except ValueError as error:
         raise CliError(str(error)) from None
     return filters
-
-
-def asked_for(
-    files: Iterable[Path], filters: Filters, unreadable: Unreadable, form: str, *, since: int | None = None
-) -> Iterator[Record]:
-    """The records of *files* that pass; files from before *since* (nanoseconds; the filters' own, if None) are left closed."""
-    tests = filters.tests()
-    if form == "text" and not filters.event:
-        tests.append(lambda record: record.event != _CHECKPOINT)
-    records = read(files, unreadable, may_match=filters.needles(), since=filters.since if since is None else since)
-    return (record for record in records if all(test(record) for test in tests))
 
 
 def lines_of(records: Iterable[Record], form: str, window: int | None = None) -> Iterator[str]:
@@ -154,8 +137,8 @@ def _values(given: Iterable[str], *, split: bool) -> tuple[str, ...]:
     return tuple(item.strip() for value in given for item in (value.split(",") if split else (value,)))
 
 
-def _explain_nothing(files: list[Path], filters: Filters) -> None:
-    if not files:
+def _explain_nothing(store: Merged, filters: Filters) -> None:
+    if not any(one.files if isinstance(one, FileStore) else True for one in store.stores):
         says = (
             "there are no records yet. Run the application under opentelemetry-instrument with this package installed, "
             "or name the folder with --store; `authaudit doctor` tells what is missing."

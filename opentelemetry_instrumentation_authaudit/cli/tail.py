@@ -13,8 +13,11 @@ from pathlib import Path
 from ..config import load
 from ..query.filters import Filters
 from ..query.reader import Record, Unreadable, parse
-from .places import files_of, looked_in, places, tell_unreadable
-from .query import add_filter_flags, asked_for, count, filters_of, lines_of
+from ..stores.files import FileStore
+from ..stores.store import Merged
+from .places import files_of, tell_unreadable
+from .query import add_filter_flags, count, filters_of, lines_of
+from .stores import open_stores
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -41,13 +44,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the newest records, then follow."""
     config, unreadable = load(), Unreadable()
-    found = places(options.store, config)
-    filters = filters_of(options, found, config)
-    ends = _Ends(found)
-    files = files_of(found, unreadable)
-    if not options.store or not files:
-        looked_in(found, len(files))
-    newest = _newest(files, filters, unreadable, options)
+    store = open_stores(options.store, config, unreadable)
+    filters = filters_of(options, store, config)
+    ends = _Ends([place for one in store.stores if isinstance(one, FileStore) for place in one.places])
+    newest = _newest(store, filters, unreadable, options.lines)
     code = tell_unreadable(unreadable)
     if not options.follow:
         for line in lines_of(newest, options.format):
@@ -59,16 +59,28 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _newest(files: list[Path], filters: Filters, unreadable: Unreadable, options: argparse.Namespace) -> list[Record]:
+def _newest(store: Merged, filters: Filters, unreadable: Unreadable, count: int) -> list[Record]:
     """The newest records that pass, found in the files of the last days if they are there."""
-    now, newest = time.time_ns(), deque[Record]()
-    for since in (now - _DAY, now - 8 * _DAY, 0):
-        unreadable.lines = 0
-        records = asked_for(files, filters, unreadable, options.format, since=max(since, filters.since))
-        newest = deque(records, maxlen=options.lines)
-        if len(newest) == options.lines and all(record.time >= since for record in newest):
-            break
-    return list(newest)
+    return Merged([_OfTheLastDays(one, unreadable) if isinstance(one, FileStore) else one for one in store.stores]).last(
+        filters, count
+    )
+
+
+class _OfTheLastDays(FileStore):
+    """Files of long ago are opened only where those of the last days have too little."""
+
+    def __init__(self, store: FileStore, unreadable: Unreadable) -> None:
+        super().__init__(store.places, store.files, unreadable)
+
+    def last(self, filters: Filters, count: int) -> list[Record]:
+        """See `Store`."""
+        now, newest = time.time_ns(), deque[Record]()
+        for since in (now - _DAY, now - 8 * _DAY, 0):
+            self.unreadable.lines = 0
+            newest = deque(self.records(filters, max(since, filters.since)), maxlen=count)
+            if len(newest) == count and all(record.time >= since for record in newest):
+                break
+        return list(newest)
 
 
 class _Ends:

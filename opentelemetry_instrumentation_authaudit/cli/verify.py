@@ -10,15 +10,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..config import Config, ConfigError, load
+from ..query.filters import Filters
 from ..query.links import Finding
-from ..query.reader import Unreadable, every_record
+from ..query.reader import Record, Unreadable, every_record
 from ..query.registry import Registry
 from ..query.verify import CANNOT_BE_SEEN, Keys, Verification
+from ..stores.files import FileStore
+from ..stores.store import Merged
 from .main import BAD_ANSWER, CliError
-from .places import files_of, looked_in, places, tell_unreadable
+from .places import tell_unreadable
 from .progress import Progress
+from .stores import add_store_flag, open_stores
 
-__all__ = ("EPILOG", "add_flags", "add_store_flags", "examine", "run")
+__all__ = ("EPILOG", "add_flags", "examine", "run")
 
 EPILOG = """\
 examples:
@@ -35,21 +39,9 @@ end: its process lives, was killed, or the end was cut off), expired, unsigned, 
 """
 
 
-def add_store_flags(parser: argparse.ArgumentParser) -> None:
-    """Which records."""
-    parser.add_argument(
-        "--store",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a journal folder or file, a collector's file, an export of JSON lines; several (all default places, if not given)",
-    )
-
-
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    add_store_flags(parser)
+    add_store_flag(parser)
     parser.add_argument(
         "--key", type=Path, action="append", default=[], metavar="FILE", help="first signing key, kept offline; several"
     )
@@ -73,20 +65,26 @@ def run(options: argparse.Namespace) -> int:
 def examine(options: argparse.Namespace, unreadable: Unreadable) -> Verification:
     """Read the whole store. Raises CliError."""
     config = _config(options.lifetime)
-    found = places(options.store, config)
-    files = files_of(found, unreadable)
-    if not options.store or not files:
-        looked_in(found, len(files))
-    if not files:
-        raise CliError("there are no records to verify; --store names a journal folder or file")
+    store = open_stores(options.store, config, unreadable)
+    if not any(one.files if isinstance(one, FileStore) else True for one in store.stores):
+        raise CliError("there are no records to verify; --store names a journal folder or file, or a database by its URL")
     verification = Verification(_keys(options.key), config.log_lifetime, _registry(options.registry))
-    progress = Progress("verifying", sum(path.stat().st_size for path in files))
-    for record, path in every_record(files, unreadable, progress):
+    progress = Progress("verifying", store.size())
+    for record, path in _found(store, progress):
         verification.feed(record, path)
     progress.finish()
     if not verification.streams and not unreadable.files:
-        raise CliError(f"there are no audit records in {', '.join(map(str, files))}")
+        raise CliError(f"there are no audit records in {store}")
     return verification
+
+
+def _found(store: Merged, progress: Progress) -> Iterator[tuple[Record, Path | None]]:
+    """Every copy of every record, with its file where it is in one: in a journal its place says something, too."""
+    for one in store.stores:
+        if isinstance(one, FileStore):
+            yield from every_record(one.files, one.unreadable, progress)
+        else:
+            yield from ((record, None) for record in one.copies(Filters(), progress))
 
 
 def _config(lifetime: str | None) -> Config:

@@ -39,6 +39,8 @@ class Filters:
     ip: tuple[str, ...] = ()
     since: int = 0
     until: int | None = None
+    without: tuple[str, ...] = ()
+    """Events that are not asked for."""
     keys: Keyring | None = field(default=None, repr=False)
     """To recognise identities and addresses that are stored as keyed hashes."""
 
@@ -56,6 +58,8 @@ class Filters:
             found.append(lambda record: _any(self.action, record.attributes.get(names.ACTION, "")))
         if self.event:
             found.append(lambda record: _any(self.event, record.event))
+        if self.without:
+            found.append(lambda record: record.event not in self.without)
         if self.service:
             found.append(lambda record: record.service in self.service)
         if self.identity:

@@ -87,14 +87,14 @@ class Verification:
         """Copies that are the same."""
         return sum(check.duplicates for check in self.streams.values())
 
-    def feed(self, record: Record, path: Path) -> None:
-        """Take *record*, found in the file *path*."""
+    def feed(self, record: Record, path: Path | None) -> None:
+        """Take *record*, found in the file *path*, or in no file."""
         link = link_of(record, record.file)
         if not link.stream or link.number < 1:
             self._first.append(_of(Kind.INSERTED, link, "a record without a place in any stream: nothing of ours writes such"))
             return
-        journal = JournalFile.parse(path.name)
-        if journal is not None:
+        journal = JournalFile.parse(path.name) if path is not None else None
+        if path is not None and journal is not None:
             self._in_its_place(link, journal, path)
         self._newest = max(self._newest, link.time)
         self._hear(record)

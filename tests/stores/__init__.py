@@ -1,0 +1,1 @@
+"""Stores: files, PostgreSQL, VictoriaLogs, ClickHouse."""
