@@ -134,7 +134,7 @@ class Journal:
             self._make_room(self._retention, now, length)
         deleted = self._descriptor >= 0 and not os.fstat(self._descriptor).st_nlink
         if self._descriptor < 0 or deleted or now // _DAY != self._day or self._size >= self._part_bytes:
-            self._begin_part(now)
+            self._begin_part(now, salvage=deleted)
 
     def _make_room(self, retention: Retention, now: int, length: int) -> None:
         limit = retention.max_bytes or 0
@@ -146,13 +146,21 @@ class Journal:
         if self._used + length > limit:
             raise JournalUnavailable("max_journal_bytes is reached")
 
-    def _begin_part(self, now: int) -> None:
+    def _begin_part(self, now: int, *, salvage: bool) -> None:
+        """*salvage*: the file was deleted by somebody, and what it holds is still there while we have it open."""
         if self._descriptor >= 0 and self._fsync is not Fsync.NEVER:
             os.fdatasync(self._descriptor)
         self._make_folder()
         day = datetime.fromtimestamp(now // _SECOND, timezone.utc).date().isoformat()
         path = self.folder / JournalFile(self.stream, self._part + 1, day).name
-        begun = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        begun = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        if salvage:
+            try:
+                _copy(self._descriptor, begun)
+            except OSError:  # no room for it: nothing goes on before there is
+                os.ftruncate(begun, 0)
+                os.close(begun)
+                raise
         self._close_part()
         self._descriptor, self._part, self._day = begun, self._part + 1, now // _DAY
         self._size, self._torn = os.fstat(begun).st_size, False
@@ -201,6 +209,13 @@ class Journal:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _copy(source: int, target: int) -> None:
+    """Append everything in *source* to *target*."""
+    offset = 0
+    while piece := os.pread(source, 1 << 20, offset):
+        offset += os.write(target, piece)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -144,6 +144,20 @@ _PROGRAMS: Final = (
         "    if not ps[-1]:\n        tell(4); time.sleep(2); sys.exit()\n[os.waitpid(p, 0) for p in ps]",
     ),
     Path_(
+        "two processes start on one journal folder at once",
+        f"{_FORK}import subprocess\nps = [subprocess.Popen([sys.executable, '-c', 'from tests.faults.telling import tell; tell(10)']) "
+        "for _ in range(2)]\n[p.wait() for p in ps]",
+    ),
+    Path_(
+        "the journal folder is deleted underneath",
+        f"tell(10)\n{_FORK}import shutil; shutil.rmtree(os.environ['FAULTS_JOURNAL'], ignore_errors=True); tell(10)",
+    ),
+    Path_(
+        "Celery prefork, two tasks per child",
+        "from tests.faults.celery_worker import work; work(20)",
+        needs="celery",
+    ),
+    Path_(
         "the transport raises SystemExit once",
         "import requests\nsend = requests.Session.send\n"
         "def once(*a, **k):\n    requests.Session.send = send\n    raise SystemExit\n"

@@ -113,22 +113,22 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_deleted_underneath_is_made_again(tmp_path: Path) -> None:
-    """What is appended after the loss is not written into the void; the lock is made again with the folder."""
+    """What is appended is not written into the void, and what the open file held is there again; so is the lock."""
     folder = tmp_path / "svc"
     opened = fill(folder, 2)
     shutil.rmtree(folder)
     opened.append(record(3))
-    assert written(folder) == [record(3)]
+    assert written(folder) == [record(1), record(2), record(3)]
     assert HeldLock.take(lock_path(folder, OWN)) is None
 
 
 def test_a_file_deleted_underneath_is_followed_by_a_new_one(tmp_path: Path) -> None:
-    """Somebody cleans up by hand: the next record has a file again, with the next number."""
+    """Somebody cleans up by hand: the next record has a file again, with the next number, behind what was deleted."""
     opened = fill(tmp_path, 1)
     only_file(tmp_path).unlink()
     opened.append(record(2))
     assert [file.part for file in files(tmp_path)] == [2]
-    assert written(tmp_path) == [record(2)]
+    assert written(tmp_path) == [record(1), record(2)]
 
 
 FULL = """
