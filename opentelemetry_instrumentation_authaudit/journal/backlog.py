@@ -66,25 +66,23 @@ class Backlog:
         self._shipping = shipping
         self._adopted: dict[str, HeldLock | None] = {}
         self._reached: dict[str, Position | None] = {}
+        self._others_turn = False
 
     def next(self, limit: int) -> Batch | None:
-        """At most *limit* records (and about 2 MiB), None if everything is acknowledged."""
-        if self._own is not None:
-            batch = self._from_files(self._own, limit) or self._from_memory(self._own, limit)
-            if batch is not None:
-                return batch
-        for stream in list(self._adopted):
-            batch = self._from_files(stream, limit)
-            if batch is not None:
-                return batch
-            self._let_go(stream, done=True)
-        return None
+        """At most *limit* records (and about 2 MiB), None if everything is acknowledged.
+
+        Our own stream and adopted ones take turns: neither a constant inflow nor an old backlog keeps the other waiting.
+        """
+        if self._others_turn:
+            return self._next_adopted(limit) or self._next_own(limit)
+        return self._next_own(limit) or self._next_adopted(limit)
 
     def acknowledge(self, batch: Batch) -> None:
         """Remember durably that *batch*, the last one of `next`, has arrived.
 
         OSError if that cannot be written; it is remembered all the same while this process lives.
         """
+        self._others_turn = batch.stream == self._own
         if not batch.end.file:
             if self._memory is not None:
                 self._memory[0].sent(batch.end.offset)
@@ -133,6 +131,17 @@ class Backlog:
             if lock is not None:
                 lock.forget()
         self._adopted.clear()
+
+    def _next_own(self, limit: int) -> Batch | None:
+        return None if self._own is None else self._from_files(self._own, limit) or self._from_memory(self._own, limit)
+
+    def _next_adopted(self, limit: int) -> Batch | None:
+        for stream in list(self._adopted):
+            batch = self._from_files(stream, limit)
+            if batch is not None:
+                return batch
+            self._let_go(stream, done=True)
+        return None
 
     def _let_go(self, stream: str, *, done: bool) -> None:
         lock = self._adopted.pop(stream)

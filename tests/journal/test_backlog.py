@@ -187,6 +187,20 @@ def test_an_heir_that_stops_leaves_the_rest_to_the_next(tmp_path: Path) -> None:
     assert all_of(second) == [record(4)]
 
 
+def test_own_and_adopted_streams_take_turns(tmp_path: Path) -> None:
+    """A process that tells without a pause still delivers what a dead one left; asked again, the same batch comes."""
+    fill(tmp_path, 4, OTHER).close(done=False)
+    fill(tmp_path, 6)
+    backlog = Backlog(tmp_path, OWN)
+    assert backlog.adopt() == 1
+    turns = []
+    while (batch := backlog.next(2)) is not None:
+        assert taken(backlog, 2) == batch
+        turns.append(batch.stream)
+        backlog.acknowledge(batch)
+    assert turns == [OWN, OTHER, OWN, OTHER, OWN]
+
+
 def test_what_nobody_wants_is_buried_with_its_reason(tmp_path: Path) -> None:
     """A poison record is set aside, readable, and the stream goes on behind it."""
     fill(tmp_path, 3)
