@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -114,9 +115,11 @@ class Config:
 
     @property
     def service_folder(self) -> str:
-        """The service's name as a file name."""
+        """The service's name as a file name; one that had to be changed ends with a digest, so that no two services share a folder."""
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", self.service_name)[:100].lstrip(".")
-        return safe or "unknown_service"
+        if safe == self.service_name:
+            return safe
+        return f"{safe or 'service'}-{sha256(self.service_name.encode(errors='replace')).hexdigest()[:8]}"
 
     @property
     def service_dir(self) -> Path:

@@ -442,8 +442,9 @@ OTHERS = (
 STANDARD: list[tuple[dict[str, str], str, Any]] = [
     ({"OTEL_SERVICE_NAME": "shop"}, "service_name", "shop"),
     ({"OTEL_RESOURCE_ATTRIBUTES": "a=b,service.name=my%20shop"}, "service_name", "my shop"),
-    ({"OTEL_SERVICE_NAME": "../../etc"}, "service_folder", "_.._etc"),
-    ({"OTEL_SERVICE_NAME": "..."}, "service_folder", "unknown_service"),
+    ({"OTEL_SERVICE_NAME": "../../etc"}, "service_folder", "_.._etc-74ccf3c5"),
+    ({"OTEL_SERVICE_NAME": "shop"}, "service_folder", "shop"),
+    ({"OTEL_SERVICE_NAME": "..."}, "service_folder", "service-ab5df625"),
     ({"OTEL_SDK_DISABLED": "True"}, "sdk_disabled", True),
     ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, authaudit"}, "sdk_disabled", True),
     ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"}, "sdk_disabled", True),
