@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all peers faults bench canaries fuzz readme clean
+.PHONY: help demo demo-collector test test-stores lint test-all collector peers faults bench canaries fuzz readme clean
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
@@ -16,8 +16,15 @@ help: ## Show this list
 demo: $(READY) ## Three real applications, unchanged, and the audit trail of what was done with them
 	@$(BIN)/python -m examples.demo
 
+demo-collector: $(READY) ## The same over a real collector into files and VictoriaLogs, which are killed on the way (ARGS=--keep)
+	@$(BIN)/python scripts/collector.py
+	@$(BIN)/python -m examples.collector $(ARGS)
+
 test: $(READY) ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-stores: $(READY) ## The long tests of collector and stores: outages of minutes, a million rows, clusters, restores (ARGS=)
+	@$(BIN)/python -m pytest -m stores $(ARGS)
 
 lint: $(READY) ## Check style (ruff) and types (mypy strict) of package, tests, examples and scripts
 	@$(BIN)/ruff check .
@@ -26,6 +33,9 @@ lint: $(READY) ## Check style (ruff) and types (mypy strict) of package, tests, 
 
 test-all: $(READY) ## Run the tests on the oldest and newest CPython and libraries found (ARGS= goes to pytest)
 	@$(BIN)/python scripts/matrix.py $(ARGS)
+
+collector: $(READY) ## Build the collector and the log store with Go, from pinned sources with checksums; validate every configuration
+	@$(BIN)/python scripts/collector.py $(ARGS)
 
 peers: $(READY) ## Run libraries' own test suites without us and with us, compared test by test (ARGS="django")
 	@$(BIN)/python scripts/peers.py $(ARGS)
