@@ -124,7 +124,7 @@ def envelope(service: str) -> Envelope:
 
 @lru_cache(maxsize=32)
 def _recording(attacks: tuple[str, ...], midnight: int) -> Recording:
-    recorder, labels = _Recorder(midnight), dict[str, str]()
+    recorder, labels = Recorder(midnight), dict[str, str]()
     told: dict[tuple[str, int], list[CanonicalRecord]] = {}
     for number, one in enumerate(happenings(*attacks)):
         process = one.service, number % _WORKERS[one.service]
@@ -140,7 +140,7 @@ def _recording(attacks: tuple[str, ...], midnight: int) -> Recording:
     return Recording(tuple(streams), labels)
 
 
-class _Recorder:
+class Recorder:
     """Records as the pipeline makes them: raw attributes, then the policy; ids and flows are counted, not random."""
 
     def __init__(self, midnight: int) -> None:
