@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from . import cursor
 from .canonical import digest, number_of
 from .cursor import Position
-from .follow import Found, follow, last_record
 from .line import Envelope
 from .locks import HeldLock
-from .names import cursor_path, dead_path, files, lock_path, locked_streams
+from .names import files, lock_path, locked_streams
 from .overflow import Overflow
+from .streams import Batch, Streams
 
 __all__ = ("Backlog", "Batch")
 
-_MAX_BYTES: Final = 2 << 20  # a collector's gRPC receiver takes 4 MiB by default
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records of one stream that follow each other, under one resource and scope."""
-
-    stream: str
-    resource: bytes
-    """OTLP/JSON `Resource` object, as written in the journal's lines."""
-    scope: bytes
-    """OTLP/JSON `InstrumentationScope` object, likewise."""
-    schema_url: str
-    """Belongs to the scope (`scopeLogs[].schemaUrl`)."""
-    records: tuple[bytes, ...]
-    """Canonical `logRecord` objects, oldest first, never none."""
-    end: Position
-    """Behind the last of them. Its file is empty for records that are only in memory (disk full)."""
-
 
 class Backlog:
-    """All unacknowledged records of a service's folder. For one thread; `depth` may be asked from any.
-
-    `next` does not move anything: until `acknowledge` or `bury` it begins at the same record, so a batch that a receiver
-    refused is halved by asking for fewer.
-    """
+    """All unacknowledged records of a service's folder: a `streams.Source`."""
 
     def __init__(
         self,
@@ -65,7 +37,7 @@ class Backlog:
         self._memory = (overflow, envelope) if overflow is not None and envelope is not None else None
         self._shipping = shipping
         self._adopted: dict[str, HeldLock | None] = {}
-        self._reached: dict[str, Position | None] = {}
+        self._streams = Streams(folder, beside=folder)
         self._others_turn = False
 
     def next(self, limit: int) -> Batch | None:
@@ -87,25 +59,18 @@ class Backlog:
             if self._memory is not None:
                 self._memory[0].sent(batch.end.offset)
             return
-        self._reached[batch.stream] = batch.end
-        cursor.save(cursor_path(self.folder, batch.stream), batch.end)
+        self._streams.acknowledge(batch)
 
     def bury(self, batch: Batch, why: str) -> None:
         """Set *batch* aside in the stream's dead-letter file, with the reason, and go on behind it. OSError likewise."""
-        reason = json.dumps(why).encode()
-        lines = b"".join(b'{"why":%b,"record":%b}\n' % (reason, record) for record in batch.records)
-        file = os.open(dead_path(self.folder, batch.stream), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(file, "ab") as dead:
-            dead.write(lines)
-            dead.flush()
-            os.fsync(dead.fileno())
+        self._streams.bury(batch, why)
         self.acknowledge(batch)
 
     def depth(self) -> int:
         """How many records are not acknowledged."""
         waiting = self._memory[0].depth() if self._memory is not None else 0
         own = [self._own] if self._own is not None else []
-        return waiting + sum(map(self._depth, own + list(self._adopted)))
+        return waiting + sum(map(self._streams.depth, own + list(self._adopted)))
 
     def adopt(self) -> int:
         """Take over the streams of dead processes that may still have something to deliver; how many."""
@@ -117,7 +82,7 @@ class Backlog:
                 self._adopted[stream] = lock
         if self._shipping:
             ended = {file.stream for file in files(self.folder)} - locked
-            self._adopted |= {stream: None for stream in sorted(ended - self._adopted.keys()) if self._depth(stream)}
+            self._adopted |= {stream: None for stream in sorted(ended - self._adopted.keys()) if self._streams.depth(stream)}
         return len(self._adopted) - before
 
     def close(self) -> None:
@@ -133,11 +98,11 @@ class Backlog:
         self._adopted.clear()
 
     def _next_own(self, limit: int) -> Batch | None:
-        return None if self._own is None else self._from_files(self._own, limit) or self._from_memory(self._own, limit)
+        return None if self._own is None else self._streams.next(self._own, limit) or self._from_memory(self._own, limit)
 
     def _next_adopted(self, limit: int) -> Batch | None:
         for stream in list(self._adopted):
-            batch = self._from_files(stream, limit)
+            batch = self._streams.next(stream, limit)
             if batch is not None:
                 return batch
             self._let_go(stream, done=True)
@@ -154,15 +119,7 @@ class Backlog:
             facts = json.loads(lock_path(self.folder, stream).read_bytes())
         except (OSError, ValueError):
             return False
-        return isinstance(facts, dict) and facts.get("delivering") is False and self._depth(stream) > 0
-
-    def _from_files(self, stream: str, limit: int) -> Batch | None:
-        found = _run(follow(self.folder, stream, self._position(stream)), limit)
-        if not found:
-            return None
-        last, envelope = found[-1], found[0].envelope
-        end = Position(last.file, last.end, number_of(last.record), digest(last.record))
-        return _batch(stream, envelope, tuple(item.record for item in found), end)
+        return isinstance(facts, dict) and facts.get("delivering") is False and self._streams.depth(stream) > 0
 
     def _from_memory(self, stream: str, limit: int) -> Batch | None:
         if self._memory is None:
@@ -171,32 +128,5 @@ class Backlog:
         records, place = overflow.unsent(limit)
         if not records:
             return None
-        return _batch(stream, envelope, records, Position("", place, number_of(records[-1]), digest(records[-1])))
-
-    def _position(self, stream: str) -> Position | None:
-        if stream not in self._reached:
-            self._reached[stream] = cursor.load(cursor_path(self.folder, stream))
-        return self._reached[stream]
-
-    def _depth(self, stream: str) -> int:
-        last, position = last_record(self.folder, stream), self._position(stream)
-        return max(0, number_of(last) - (position.number if position is not None else 0)) if last is not None else 0
-
-
-def _batch(stream: str, envelope: Envelope, records: tuple[bytes, ...], end: Position) -> Batch:
-    return Batch(stream, envelope.resource, envelope.scope, envelope.schema_url.decode(), records, end)
-
-
-def _run(records: Iterable[Found], limit: int) -> list[Found]:
-    """The first records that share one envelope, at most *limit*, and no more bytes than a receiver takes."""
-    run: list[Found] = []
-    size = 0
-    for found in records:
-        size += len(found.record)
-        other = bool(run) and found.envelope is not run[0].envelope and found.envelope != run[0].envelope
-        if other or (run and size > _MAX_BYTES):
-            break
-        run.append(found)
-        if len(run) == limit:
-            break
-    return run
+        end = Position("", place, number_of(records[-1]), digest(records[-1]))
+        return Batch(stream, envelope.resource, envelope.scope, envelope.schema_url.decode(), records, end)
