@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .secrets_seen import SUPPORTED
+
 __all__ = ("CANARIES", "abandon", "begin", "finish", "stories")
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,7 @@ def begin() -> None:
     if _running:
         return
     with tempfile.NamedTemporaryFile(prefix="authaudit-early-", suffix=".txt", delete=False) as output:
-        command = stories(str(ROOT / "tests" / "stories"), "--authaudit-early")
+        command = stories(str(ROOT / "tests" / "stories"), "--authaudit-early", *(CANARIES if SUPPORTED else ()))
         _running.append((subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT), output.name))
 
 

@@ -1,8 +1,9 @@
-"""Every story once more, with the rows in place before the application imports its libraries, as `opentelemetry-instrument` has it;
-and the search for secrets in stories (`canary.py`) finds what it is to find."""
+"""Every story once more, with the rows in place before the application imports its libraries, as `opentelemetry-instrument` has it,
+and with a search for every secret that passed through the process (`canary.py`), which finds what it is to find."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from .secrets_seen import SUPPORTED
 
 
 def test_stories_are_the_same_when_watched_early(request: pytest.FixtureRequest) -> None:
-    """The same records; `make canaries` searches them for every secret."""
+    """The same records, and no secret in what left the process."""
     if request.config.getoption("--authaudit-early"):
         pytest.skip("this is that run")
     code, output = finish()
     assert code == 0, output[-8000:]
+    if SUPPORTED:
+        assert re.search(r"^canaries: \d{4} stories, \d{5} secrets, \d{4} records, ", output, re.MULTILINE), output[-8000:]
+        assert "identity without a name: none" in output
 
 
 LEAK = """
