@@ -137,14 +137,14 @@ def brute_force_many_sources() -> Iterator[Happening]:
 def spraying() -> Iterator[Happening]:
     """One address tries three common passwords on twelve accounts."""
     for number in range(36):
-        yield Happening(4 * HOUR + 30 * MINUTE + number * 65, refused(PEOPLE[20 + number % 12].identity, "203.0.113.77", SCRIPT))
+        yield Happening(4 * HOUR + 5 * MINUTE + number * 65, refused(PEOPLE[20 + number % 12].identity, "203.0.113.77", SCRIPT))
 
 
 def spraying_many_sources() -> Iterator[Happening]:
     """Ten addresses try two common passwords on twenty accounts."""
     for number in range(40):
         who = PEOPLE[35 + number % 20]
-        yield Happening(6 * HOUR + 30 * MINUTE + number * 70, refused(who.identity, f"203.0.113.{150 + number % 10}", SCRIPT))
+        yield Happening(6 * HOUR + 5 * MINUTE + number * 70, refused(who.identity, f"203.0.113.{150 + number % 10}", SCRIPT))
 
 
 def stuffing() -> Iterator[Happening]:
