@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
@@ -36,13 +37,16 @@ SCHEMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The scheme of a URL, and the module of this room that opens it; everything else is a path."""
 
+_SECRETS: Final = frozenset({"password", "sslpassword"})
+"""Options of libpq that are not to be shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """A store's URL: `scheme://user:password@host:port/database?option=value`.
 
     A password in a command line can be seen by others: `?password_file=/path` names a file whose first line it is; PostgreSQL also
-    takes what libpq takes (`PGPASSWORD`, `~/.pgpass`).
+    takes what libpq takes (`PGPASSWORD`, `~/.pgpass`). It may have further hosts behind a comma: `host1:5432,host2:5432`.
     """
 
     scheme: str
@@ -52,12 +56,14 @@ class Address:
     password: str = field(repr=False)
     database: str
     options: Mapping[str, str]
+    others: tuple[tuple[str, int | None], ...] = ()
+    """Further hosts of the same store, and their ports."""
 
     @classmethod
     def parse(cls, url: str) -> Address:
         """StoreError for a URL that is none, without repeating it: it may hold a password."""
         try:
-            parts: SplitResult = urlsplit(url)
+            parts, others = _hosts(urlsplit(url))
             given = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             port = parts.port
         except ValueError as error:
@@ -70,15 +76,27 @@ class Address:
             password=unquote(parts.password or ""),
             database=unquote(parts.path.lstrip("/")),
             options=MappingProxyType({name: values[-1] for name, values in given.items()}),
+            others=others,
         )
+
+    @property
+    def secret(self) -> str:
+        """The password, also where a file holds it; empty if there is none. StoreError for a file that cannot be read."""
+        path = self.options.get("password_file")
+        if self.password or not path:
+            return self.password
+        try:
+            return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as error:
+            raise StoreError(f"?password_file={path} cannot be read: {getattr(error, 'strerror', None) or 'no text'}") from None
 
     def __str__(self) -> str:
         """The URL without its password."""
         user = f"{quote(self.user, safe='')}@" if self.user else ""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.port else ""
-        options = f"?{urlencode(self.options, safe='/.')}" if self.options else ""
-        return f"{self.scheme}://{user}{host}{port}{'/' if self.database else ''}{quote(self.database)}{options}"
+        hosts = ",".join(_printed(host, port) for host, port in ((self.host, self.port), *self.others))
+        shown = {name: value for name, value in self.options.items() if name not in _SECRETS}
+        options = f"?{urlencode(shown, safe='/.')}" if shown else ""
+        return f"{self.scheme}://{user}{hosts}{'/' if self.database else ''}{quote(self.database)}{options}"
 
 
 class Store(ABC):
@@ -166,6 +184,19 @@ def open_store(url: str) -> Store:
     module = import_module(f".{SCHEMES[address.scheme]}", __package__)
     store: Store = module.open_address(address)
     return store
+
+
+def _hosts(parts: SplitResult) -> tuple[SplitResult, tuple[tuple[str, int | None], ...]]:
+    """The URL with its first host only, and the others. ValueError for a port that is none."""
+    login, at, hosts = parts.netloc.rpartition("@")
+    first, *others = hosts.split(",")
+    found = [urlsplit(f"//{host}") for host in others]
+    return parts._replace(netloc=f"{login}{at}{first}"), tuple((one.hostname or "", one.port) for one in found)
+
+
+def _printed(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{port}" if port else name
 
 
 def _order(record: Record) -> tuple[int, str, int]:
