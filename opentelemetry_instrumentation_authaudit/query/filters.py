@@ -63,9 +63,9 @@ class Filters:
         if self.service:
             found.append(lambda record: record.service in self.service)
         if self.identity:
-            found.append(_identities(self.identity, self._rings()))
+            found.append(_identities(self.identity, self.identity_hashes()))
         if self.ip:
-            found.append(_addresses([_network(text) for text in self.ip], self._rings()))
+            found.append(_addresses(self.networks(), self.address_hashes()))
         if self.since or self.until is not None:
             last = self.until if self.until is not None else 1 << 63
             found.append(lambda record: self.since <= record.time <= last)
@@ -76,6 +76,20 @@ class Filters:
         flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action, self.event)
         sets = [set(map(_needle, values)) for values in flags if values]
         return lambda line: all(any(needle in line for needle in needles) for needles in sets)
+
+    def identity_hashes(self) -> frozenset[str]:
+        """How the wanted identities are stored where they are hashed, with any of the keys."""
+        return frozenset(ring.identity(identity) for ring in self._rings() for identity in self.identity)
+
+    def networks(self) -> list[_Network]:
+        """The wanted addresses, each a network. ValueError for one that is none."""
+        return [_network(text) for text in self.ip]
+
+    def address_hashes(self) -> frozenset[str]:
+        """How the wanted single addresses are stored where they are hashed, with any of the keys. ValueError as `networks`."""
+        modes = [AddressPrivacy(IpPrivacy.HASH, 0, 0, ring, ash) for ring in self._rings() for ash in (False, True)]
+        single = [str(network.network_address) for network in self.networks() if network.num_addresses == 1]
+        return frozenset(mode(text) for mode in modes for text in single)
 
     def _rings(self) -> tuple[Keyring, ...]:
         return self.keys.every() if self.keys is not None else ()
@@ -96,10 +110,9 @@ def _any(patterns: Iterable[str], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
 
 
-def _identities(wanted: Iterable[str], rings: Iterable[Keyring]) -> _Test:
+def _identities(wanted: Iterable[str], hashed: frozenset[str]) -> _Test:
     """Stored clear: the same but for case; stored as a hash: the hash of a wanted one."""
     clear = {folded(identity) for identity in wanted}
-    hashed = {ring.identity(identity) for ring in rings for identity in wanted}
 
     def test(record: Record) -> bool:
         stored = record.attributes.get(names.IDENTITY, "")
@@ -116,11 +129,8 @@ def _network(text: str) -> _Network:
         raise ValueError(f"{text!r} is no address: write 192.0.2.7, 2001:db8::1, or a network like 192.0.2.0/24") from None
 
 
-def _addresses(wanted: list[_Network], rings: Iterable[Keyring]) -> _Test:
+def _addresses(wanted: list[_Network], hashed: frozenset[str]) -> _Test:
     """Stored clear: in a wanted network; stored as a network: overlapping one; stored as a hash: that of a wanted address."""
-    modes = [AddressPrivacy(IpPrivacy.HASH, 0, 0, ring, ash) for ring in rings for ash in (False, True)]
-    single = [str(network.network_address) for network in wanted if network.num_addresses == 1]
-    hashed = {mode(text) for mode in modes for text in single}
 
     def test(record: Record) -> bool:
         stored = (record.attributes.get(name, "") for name in (names.CLIENT_ADDRESS, names.PEER_ADDRESS))
