@@ -27,12 +27,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from opentelemetry_instrumentation_authaudit.cli.collector import CONFIGS, OVERLAYS, configurations  # noqa: E402
+from opentelemetry_instrumentation_authaudit.config.collecting import collector_programs  # noqa: E402
+
 SOURCES: Final = ROOT / "collector"
-CACHE: Final = platformdirs.user_cache_path("authaudit", appauthor=False) / "collector"
+CACHE: Final = collector_programs().parent
 """Folders named by what was built from, and `bin` with links to the newest: there `authaudit collector run` looks."""
+
+COMBINATIONS: Final = (
+    *((config, ()) for config in CONFIGS),
+    *((config, (overlay,)) for overlay, fits in OVERLAYS.items() for config in fits),
+)
+"""Every configuration, and every overlay over what it fits."""
+VARIABLES: Final = {
+    "AUTHAUDIT_TLS_DIR": "/etc/authaudit/tls",
+    "AUTHAUDIT_INGEST_TOKEN_FILE": "/etc/authaudit/writers",
+    "AUTHAUDIT_VICTORIALOGS_TOKEN_FILE": "/etc/authaudit/store",
+    "AUTHAUDIT_CLICKHOUSE_PASSWORD": "a password",
+}
+"""What has no default, so that it can be validated."""
 
 OLDEST_GO: Final = (1, 26)
 NO_GO: Final = (
@@ -102,13 +118,25 @@ def main() -> int:
                 if not build.built():
                     _build(build, _go())
                 _link(build)
+        for build in BUILDS:
+            for program in build.programs:
+                print(f"{program:<18} {binary(program)}")
+        for config, overlays in COMBINATIONS:
+            validate(config, overlays)
+            print(f"valid: {' + '.join((config, *overlays))}")
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    for build in BUILDS:
-        for program in build.programs:
-            print(f"{program:<18} {binary(program)}")
     return 0
+
+
+def validate(config: str, overlays: tuple[str, ...] = ()) -> None:
+    """Let the collector itself read *config* with *overlays*. BuildError with what it says against it."""
+    files = [word for file in configurations(config, list(overlays)) for word in ("--config", str(file))]
+    command = [str(binary(OTELCOL.programs[0])), "validate", *files]
+    done = subprocess.run(command, env=os.environ | VARIABLES, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"{' + '.join((config, *overlays))} is not valid:\n{done.stderr}")
 
 
 def _go() -> str:

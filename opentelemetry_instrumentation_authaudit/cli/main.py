@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "digest": "write down which streams there are, for verify --registry",
     "ship": "deliver what the journals hold to the collector, once or --follow",
     "doctor": "is everything watched, written and delivered here?",
+    "collector": "run the OpenTelemetry Collector with our configuration",
     "keys": "the keys of hashed identities and addresses: list, rotate, destroy",
     "init": "write an env file with the options",
     "schema": "events, actions, strategies, reasons, attributes",
