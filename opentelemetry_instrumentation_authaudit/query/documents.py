@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..journal.line import Envelope
 from ..model import names
 
-__all__ = ("Around", "Record", "Unreadable", "looks_whole", "parse")
+__all__ = ("Around", "Record", "Unreadable", "looks_whole", "parse", "texts")
 
 _START: Final = b'{"resourceLogs"'
 _END: Final = b"}]}]}"
@@ -38,7 +38,7 @@ class Around:
     @property
     def service(self) -> str:
         """The resource's `service.name`, empty if it has none."""
-        return _attributes(self.resource.get("attributes")).get("service.name", "")
+        return texts(self.resource.get("attributes")).get("service.name", "")
 
     def envelope(self) -> Envelope:
         """The same as bytes, to write records with."""
@@ -119,7 +119,7 @@ def parse(line: bytes, unreadable: Unreadable, file: str = "") -> Iterator[Recor
 def _of_scope(scope_logs: dict[str, Any], around: Around, unreadable: Unreadable, file: str) -> Iterator[Record]:
     service = around.service
     for found in _objects(scope_logs.get("logRecords")):
-        attributes = _attributes(found.get("attributes"))
+        attributes = texts(found.get("attributes"))
         if names.RECORD_ID in attributes:
             try:
                 yield _record(found, attributes, service, file, around)
@@ -180,7 +180,8 @@ def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _attributes(found: Any) -> dict[str, str]:
+def texts(found: Any) -> dict[str, str]:
+    """OTLP/JSON attributes as names and texts; a value that is no string as JSON."""
     try:  # the usual shape, which is read several times faster
         return {
             sys.intern(item["key"]): text if type(text := item["value"].get("stringValue")) is str else _text(item["value"])

@@ -89,7 +89,7 @@ class Filters:
         """How the wanted single addresses are stored where they are hashed, with any of the keys. ValueError as `networks`."""
         modes = [AddressPrivacy(IpPrivacy.HASH, 0, 0, ring, ash) for ring in self._rings() for ash in (False, True)]
         single = [str(network.network_address) for network in self.networks() if network.num_addresses == 1]
-        return frozenset(mode(text) for mode in modes for text in single)
+        return frozenset(hashed for mode in modes for text in single if (hashed := mode(text)))
 
     def _rings(self) -> tuple[Keyring, ...]:
         return self.keys.every() if self.keys is not None else ()

@@ -7,13 +7,14 @@ worked out by the server, so whoever writes cannot make them say anything but wh
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from ..model import names
 from .errors import StoreError
 
-__all__ = ("DERIVED", "EXPORTED", "Table", "roles", "schema", "script", "ttl")
+__all__ = ("DERIVED", "EXPORTED", "Table", "column_of", "roles", "schema", "script", "ttl")
 
 EXPORTED: Final = {
     "Timestamp": "DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1))",
@@ -51,6 +52,8 @@ DERIVED: Final = {
     "Seq": ("UInt64", names.SEQUENCE_NUMBER),
 }
 """What the server works out of `LogAttributes`: column, type, attribute."""
+
+_COLUMNS: Final = {attribute: column for column, (_, attribute) in DERIVED.items()}
 
 _FOUND_FAST: Final = {
     "RecordId": 0.001,
@@ -135,6 +138,12 @@ def schema(table: Table, lifetime: int | None) -> tuple[str, ...]:
 def roles(table: Table) -> tuple[str, ...]:
     """The statements that make three roles of which none can change a row: ingest, analyst, retention."""
     return tuple(statement.format(table=table) for statement in _ROLES)
+
+
+def column_of(attribute: str, columns: Collection[str]) -> str:
+    """How a table with these *columns* is asked for an attribute: our schema's column, else (the exporter's own schema) the map."""
+    derived = _COLUMNS.get(attribute, "")
+    return derived if derived in columns else f"LogAttributes['{attribute}']"
 
 
 def ttl(lifetime: int | None) -> str:

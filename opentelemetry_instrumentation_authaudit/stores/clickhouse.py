@@ -1,0 +1,151 @@
+"""ClickHouse as a store: `clickhouse://user@host:8123/audit?table=auth_audit&password_file=...`, `clickhouse+https://`.
+
+It asks a table of our schema (`clickhouse_schema`), or one that the collector's exporter made for itself, which has all that is needed
+but is slower. A record stands in it as often as it was delivered; a question sees it once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model import names
+from ..query.filters import Filters
+from ..query.links import number
+from ..query.reader import Record
+from .clickhouse_http import Connection
+from .clickhouse_schema import Table, column_of, ttl
+from .clickhouse_sql import Question
+from .store import Address, Progress, Store
+
+if TYPE_CHECKING:
+    from ..pipeline.otlp import Sender
+
+__all__ = ("ClickHouseStore", "open_address")
+
+_DATABASE: Final = "audit"
+_TABLE: Final = "auth_audit"
+_SHOWN: Final = (
+    "EventName, toString(toUnixTimestamp64Nano(Timestamp)), LogAttributes, ServiceName, SeverityNumber, TraceId, SpanId, _part"
+)
+_COPIES: Final = f"SELECT {_SHOWN}\nFROM {{table}}\nWHERE {{where}}"
+_ONCE: Final = f"{_COPIES}\nORDER BY Timestamp {{order}}, {{stream}} {{order}}, {{number}} {{order}}\nLIMIT 1 BY {{id}}"
+_COUNT: Final = "SELECT count() FROM {table} WHERE {where}"
+_MADE: Final = "SELECT create_table_query FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+_DAYS: Final = re.compile(r"\bTTL [^\n]*?toIntervalDay\((\d+)\)")
+
+
+class ClickHouseStore(Store):
+    """See `Store`."""
+
+    def __init__(self, address: Address) -> None:
+        """StoreError for an option that is none, a name that is none, or a password file that cannot be read."""
+        self._address = address
+        self.table = Table(address.database or _DATABASE, address.options.get("table", _TABLE))
+        self.connection = Connection(address)
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    def records(self, filters: Filters) -> Iterator[Record]:
+        """See `Store`. The server sorts; it keeps its answer back only as far as it must."""
+        return self._sorted(filters, "ASC")
+
+    def last(self, filters: Filters, count: int) -> list[Record]:
+        """See `Store`. The server begins at the end and is stopped when there are enough."""
+        found = list(islice(self._sorted(filters, "DESC"), count))
+        return found[::-1]
+
+    def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
+        """See `Store`; progress in rows. `Record.file` is the part that ClickHouse keeps the row in."""
+        question = Question(filters, self._column)
+        for record in self._passing(_COPIES.format(table=self.table, where=question.where), question):
+            progress(1)
+            yield record
+
+    def size(self) -> int:
+        """Rows."""
+        question = Question(Filters(), self._column)
+        ((count,),) = self.connection.rows(_COUNT.format(table=self.table, where=question.where))
+        return int(count)
+
+    def sender(self) -> Sender:
+        """See `Store`."""
+        from .clickhouse_sender import ClickHouseSender  # noqa: PLC0415 -- who only asks need not load Protobuf
+
+        return ClickHouseSender(Connection(self._address), self.table)
+
+    def close(self) -> None:
+        """See `Store`."""
+        self.connection.close()
+
+    def lifetime(self) -> int | None:
+        """After how many days the server deletes a record; None: never. The role audit_retention may ask this."""
+        named = {"database": self.table.database, "table": self.table.name}
+        found = list(self.connection.rows(_MADE, named))
+        days = _DAYS.search(str(found[0][0])) if found else None
+        return int(days[1]) if days else None
+
+    def keep(self, lifetime: int | None) -> bool:
+        """Let the server delete records after *lifetime* days, None: never; whether that is new. The role audit_retention may do it.
+
+        The rows go in the background, a day's part at a time, when the newest of it is too old.
+        """
+        expiry = ttl(lifetime)
+        if self.lifetime() == (lifetime if expiry else None):
+            return False
+        self.connection.run(f"ALTER TABLE {self.table} {f'MODIFY TTL {expiry}' if expiry else 'REMOVE TTL'}")
+        return True
+
+    def _sorted(self, filters: Filters, order: str) -> Iterator[Record]:
+        question = Question(filters, self._column)
+        select = _ONCE.format(
+            table=self.table,
+            where=question.where,
+            order=order,
+            stream=self._column(names.STREAM_ID),
+            number=self._number,
+            id=self._column(names.RECORD_ID),
+        )
+        return self._passing(select, question)
+
+    def _passing(self, select: str, question: Question) -> Iterator[Record]:
+        tests: list[Callable[[Record], bool]] = question.filters.tests()
+        found = map(_record, self.connection.rows(select, question.parameters))
+        return (record for record in found if all(test(record) for test in tests))
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        return frozenset(str(name) for name, *_ in self.connection.rows(f"DESCRIBE TABLE {self.table}"))
+
+    def _column(self, attribute: str) -> str:
+        return column_of(attribute, self._columns)
+
+    @property
+    def _number(self) -> str:
+        column = self._column(names.SEQUENCE_NUMBER)
+        return column if column in self._columns else f"toUInt64OrZero({column})"
+
+
+def open_address(address: Address) -> ClickHouseStore:
+    """The store at *address*."""
+    return ClickHouseStore(address)
+
+
+def _record(row: list[Any]) -> Record:
+    event, time, attributes, service, severity, trace_id, span_id, part = row
+    found = {str(name): str(value) for name, value in dict(attributes).items()}
+    return Record(
+        event=event,
+        time=int(time),
+        attributes=found,
+        number=number(found.get(names.SEQUENCE_NUMBER)),
+        service=service,
+        severity=int(severity) or None,
+        trace_id=trace_id,
+        span_id=span_id,
+        file=part,
+    )
