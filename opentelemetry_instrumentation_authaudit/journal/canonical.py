@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..model import names
 
-__all__ = ("GENESIS", "CanonicalRecord", "decode", "digest", "encode", "number_of")
+__all__ = ("GENESIS", "CanonicalRecord", "attribute", "decode", "digest", "encode", "number_of")
 
 GENESIS: Final = hashlib.sha256(b"").hexdigest()
 """What the first record of a stream has as the hash of its predecessor."""
@@ -85,6 +85,11 @@ def number_of(canonical: bytes) -> int:
     """The record's sequence number, 0 if it has none; without parsing the whole of it."""
     match = _NUMBER.search(canonical)
     return int(match[1]) if match else 0
+
+
+def attribute(name: str, value: str) -> bytes:
+    """How a text attribute stands in the canonical bytes."""
+    return f'{_head(name)}stringValue":{encode_basestring(value)}}}}}'.encode("utf-8", "replace")
 
 
 def _number(name: str, value: str | int) -> str:

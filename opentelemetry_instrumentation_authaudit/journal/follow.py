@@ -11,7 +11,7 @@ from .cursor import Position
 from .line import Envelope
 from .names import JournalFile, files
 
-__all__ = ("Found", "follow", "last_in", "last_record")
+__all__ = ("Found", "first_in", "follow", "last_in", "last_record")
 
 _CHUNK: Final = 1 << 18
 _TAIL: Final = 1 << 20  # more than the longest line
@@ -47,6 +47,12 @@ def last_record(folder: Path, stream: str) -> bytes | None:
     """The last whole record of *stream*, None if it has none."""
     found = (last_in(folder / file.name) for file in reversed(files(folder, stream)))
     return next((record for record in found if record is not None), None)
+
+
+def first_in(path: Path) -> bytes | None:
+    """The first whole record of the file *path*, None if it has none."""
+    found = next(_records(path, 0), None)
+    return found.record if found is not None else None
 
 
 def last_in(path: Path) -> bytes | None:

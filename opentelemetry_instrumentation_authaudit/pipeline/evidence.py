@@ -42,8 +42,11 @@ class Evidence:
                 }
                 self._news.append((REFUSED, facts))
 
-    def tell(self, report: Report) -> None:
-        """Hand everything new to *report* (event and facts), which says whether it was kept; what was not is told again later."""
+    def tell(self, report: Report) -> bool:
+        """Hand everything new to *report* (event and facts), which says whether it was kept; what was not is told again later.
+
+        Whether everything is told.
+        """
         taken = [self._expired.pop(0) for _ in range(len(self._expired))]
         self._news.extend((EXPIRED, _facts(item)) for item in taken if item.for_room or not item.whole)
         whole = sum(item.whole and not item.for_room for item in taken)
@@ -51,10 +54,13 @@ class Evidence:
             self._news.append((EXPIRED, {names.RECORDS_EXPIRED: str(whole), names.EXPIRED_CAUSE: "log_lifetime"}))
         while self._news and report(*self._news[0]):
             self._news.popleft()
+        return not self._news
 
 
 def _facts(item: Expired) -> Mapping[str, str]:
+    begin = {names.EXPIRED_FIRST: str(item.first)} if item.first > 1 else {}
     return {
+        **begin,
         names.EXPIRED_STREAM: item.stream,
         names.EXPIRED_NUMBER: str(item.number),
         names.EXPIRED_HASH: item.hash,

@@ -156,14 +156,14 @@ class Life:
         """Seconds until a checkpoint is due even if nothing happens."""
         return self._checked + self._config.checkpoint_seconds - time.monotonic()
 
-    def maintain(self) -> None:
-        """Force the journal onto the disk; at the start and once a day apply the retention."""
+    def maintain(self, tell: Callable[[], bool]) -> None:
+        """Force the journal onto the disk; at the start and once a day apply the retention, when *tell* has told of it."""
         now = self._sources.now()
         try:
             self.journal.sync()
             if now // _DAY != self._retired:
-                self._retention.apply(now)
                 self._retired = now // _DAY
+                self._retention.tidy(now, tell)
         except OSError as error:
             folder, why = self.journal.folder, os.strerror(error.errno or 0)
             warn("pipeline.maintain", "The audit journal %s cannot be synced or tidied up (%s). Check the disk.", folder, why)

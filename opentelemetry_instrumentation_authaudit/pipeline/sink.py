@@ -173,9 +173,9 @@ class Pipeline:
     def _keep_up(self, life: Life) -> float:
         """The upkeep's work; after how many seconds it is wanted again."""
         life.journal.describe(self._facts(life))
-        life.maintain()
         with self._alone:
             self._tell_news(life)
+            life.maintain(lambda: self._tell_news(life))
             if life.stream.recover() and life.stream.lost:
                 self._report(life, LOST, losses)
             if life.checkpoint_in() <= 0:
@@ -202,8 +202,8 @@ class Pipeline:
                 _observe()
             return self._life
 
-    def _tell_news(self, life: Life) -> None:
-        life.evidence.tell(lambda event, facts: self._report(life, event, lambda _stream: facts) is not None)
+    def _tell_news(self, life: Life) -> bool:
+        return life.evidence.tell(lambda event, facts: self._report(life, event, lambda _stream: facts) is not None)
 
     def _report(self, life: Life, event: str, facts: Facts, at: int | None = None) -> str | None:
         """A record of the audit itself, of this moment or of *at*; its id if it was kept."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..journal.canonical import GENESIS
+from .expiry import Expiry
 from .links import SHA256_BYTES, UNKNOWN, Finding, Kind, Link
 
-__all__ = ("StreamCheck",)
+__all__ = ("StreamCheck", "missing")
 
 _STOP = "audit.stop"
 
@@ -108,8 +109,8 @@ class StreamCheck:
         if link.lost:
             self.losses.append(link)
 
-    def findings(self, refused: Collection[int] = ()) -> Iterator[Finding]:
-        """What is wrong with the chain, and what cannot be known about it.
+    def findings(self, refused: Collection[int], expiry: Expiry) -> Iterator[Finding]:
+        """What is wrong with the chain, and what cannot be known about it; what is missing before `first` is not looked at.
 
         *refused* are the numbers of records that the receiver did not take, as the evidence itself says.
         """
@@ -118,7 +119,7 @@ class StreamCheck:
             for link, following in run.breaks:
                 yield self._broken(link, following)
         for run, behind in pairwise(runs):
-            yield _gap(run.last.number + 1, behind.first, refused)
+            yield missing(run.last.number + 1, run.last, behind.first, expiry, refused)
         for number in sorted(self._rivals):
             for rival in self._rivals[number]:
                 yield _found(Kind.INSERTED, rival, f"there is another record with the number {number}; one at most can be true")
@@ -165,13 +166,33 @@ class StreamCheck:
             yield _found(Kind.OPEN, last, f"the last record here is number {last.number}, and {says}")
 
 
-def _gap(number: int, behind: Link, refused: Collection[int]) -> Finding:
-    """The finding for what is missing from *number* on, up to *behind*."""
+def missing(number: int, before: Link | None, behind: Link, expiry: Expiry, refused: Collection[int] = ()) -> Finding:
+    """The finding for what is missing from *number* on, up to *behind*; *before*: the record before it, None at the beginning.
+
+    Retention deletes whole files: what is missing within one was not deleted by it, whatever its age.
+    """
     last = behind.number - 1
-    which = f"record {number} is missing" if number == last else f"records {number} to {last} are missing"
     if sum(number <= other <= last for other in refused) == last - number + 1:
-        return _found(Kind.REFUSED, behind, f"{which}: the receiver refused what is not here, and the evidence says so")
-    return _found(Kind.DELETED, behind, which)
+        says = f"{_which(number, last)} missing: the receiver refused what is not here, and the evidence says so"
+        return _found(Kind.REFUSED, behind, says)
+    told = expiry.told_from(behind)
+    if told is not None and told <= number:
+        return _found(Kind.EXPIRED, behind, f"{_which(number, last)} gone: retention deleted them, and the evidence says so")
+    if expiry.over(behind) and (before is None or _file(before) != _file(behind)):
+        says = f"{_which(number, last)} gone: older than the lifetime of {expiry.lifetime} days"
+        return _found(Kind.EXPIRED, behind, says)
+    says = _which(number, last if told is None else told - 1)
+    return _found(
+        Kind.DELETED, behind, f"the beginning is missing: {says.rpartition(' ')[0]}" if before is None else f"{says} missing"
+    )
+
+
+def _which(first: int, last: int) -> str:
+    return f"record {first} is" if first == last else f"records {first} to {last} are"
+
+
+def _file(link: Link) -> str:
+    return link.file.rpartition(":")[0]
 
 
 def _found(kind: Kind, link: Link, says: str) -> Finding:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..journal.signing import SigningKey
 from .chain import StreamCheck
+from .expiry import Expiry
 from .links import Finding, Kind
 
 if TYPE_CHECKING:
@@ -81,19 +82,15 @@ class Registry:
             body["value"] = _mac(key, body)
         return _canonical(body)
 
-    def compare(
-        self, checks: Mapping[str, StreamCheck], keys: Keys, oldest_day: str, expired: Collection[tuple[str, int, str]]
-    ) -> Iterator[Finding]:
-        """What the store lacks of what the registry remembers.
-
-        Streams that ended before *oldest_day*, or of which the evidence says that they are *expired* as a whole, may be gone.
-        """
+    def compare(self, checks: Mapping[str, StreamCheck], keys: Keys, expiry: Expiry) -> Iterator[Finding]:
+        """What the store lacks of what the registry remembers, and what of that may be gone by *expiry*."""
         yield from self.faults
         yield from self._forged(keys)
         for stream, entry in sorted(self.entries.items()):
             check = checks.get(stream)
+            gone = entry.day < expiry.oldest_day or expiry.tells(stream, entry.last, entry.head)
             if check is None:
-                if entry.day >= oldest_day and (stream, entry.last, entry.head) not in expired:
+                if not gone:
                     yield Finding(
                         Kind.MISSING,
                         stream,
@@ -101,7 +98,8 @@ class Registry:
                     )
             elif check.last.number < entry.last:
                 says = f"the registry knows {entry.last} records of this stream, and the last one here is {check.last.number}"
-                yield Finding(Kind.TRUNCATED, stream, says, check.last.number, check.last.id, check.last.file)
+                kind = Kind.EXPIRED if gone else Kind.TRUNCATED  # an older file may be under legal hold
+                yield Finding(kind, stream, says, check.last.number, check.last.id, check.last.file)
             elif check.digest_at(entry.last) not in {"", entry.head}:
                 yield Finding(Kind.MODIFIED, stream, f"record {entry.last} is not the one that the registry knows", entry.last)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,8 @@ from ..journal import cursor
 from ..journal.names import JournalFile, cursor_path
 from ..journal.signing import SigningKey
 from ..model import names
-from .chain import StreamCheck
+from .chain import StreamCheck, missing
+from .expiry import Expiry
 from .links import Finding, Kind, Link, link_of, number
 from .reader import Record
 from .registry import Registry
@@ -62,7 +62,7 @@ class Verification:
     """`feed` it every record of a store, then ask for `findings`."""
 
     keys: Keys
-    lifetime: int | None = None
+    lifetime: InitVar[int | None] = None
     """Days after which records may be gone; None: never."""
     registry: Registry | None = None
     streams: dict[str, StreamCheck] = field(default_factory=dict)
@@ -71,11 +71,13 @@ class Verification:
     _first: list[Finding] = field(default_factory=list)
     _places: dict[Path, int] = field(default_factory=dict)
     """How far each journal file was read: number of its last record."""
-    _newest: int = 0
-    _expired: dict[str, set[tuple[int, str]]] = field(default_factory=dict)
-    """By stream: up to which record, by number and hash, the evidence says that retention deleted it."""
+    _expiry: Expiry = field(default_factory=Expiry)
     _refused: dict[str, set[int]] = field(default_factory=dict)
     """By stream: numbers of records that a receiver refused, as the evidence says."""
+
+    def __post_init__(self, lifetime: int | None) -> None:
+        """A dataclass's own."""
+        self._expiry.lifetime = lifetime
 
     @property
     def records(self) -> int:
@@ -96,30 +98,22 @@ class Verification:
         journal = JournalFile.parse(path.name) if path is not None else None
         if path is not None and journal is not None:
             self._in_its_place(link, journal, path)
-        self._newest = max(self._newest, link.time)
-        self._hear(record)
+        self._expiry.hear(record)
+        if record.event == "audit.records_refused":
+            refused = self._refused.setdefault(record.attributes.get(names.REFUSED_STREAM, ""), set())
+            refused.add(number(record.attributes.get(names.REFUSED_NUMBER)))
         self.streams.setdefault(link.stream, StreamCheck(link.stream)).feed(link)
 
     def findings(self) -> Iterator[Finding]:
         """Everything that was found: faults and notes."""
         yield from self._first
         for _, check in sorted(self.streams.items()):
-            yield from check.findings(self._refused.get(check.stream, ()))
+            yield from check.findings(self._refused.get(check.stream, ()), self._expiry)
             yield from self._beginning(check)
             yield from self._signatures(check)
         yield from self._remembered_by_cursors()
         if self.registry is not None:
-            expired = {(stream, number, head) for stream, known in self._expired.items() for number, head in known}
-            yield from self.registry.compare(self.streams, self.keys, self._oldest_day(), expired)
-
-    def _hear(self, record: Record) -> None:
-        """What the evidence says of records that are not here."""
-        found = record.attributes
-        if record.event == "audit.records_expired" and names.EXPIRED_STREAM in found:
-            known = self._expired.setdefault(found[names.EXPIRED_STREAM], set())
-            known.add((number(found.get(names.EXPIRED_NUMBER)), found.get(names.EXPIRED_HASH, "")))
-        elif record.event == "audit.records_refused":
-            self._refused.setdefault(found.get(names.REFUSED_STREAM, ""), set()).add(number(found.get(names.REFUSED_NUMBER)))
+            yield from self.registry.compare(self.streams, self.keys, self._expiry)
 
     def _in_its_place(self, link: Link, journal: JournalFile, path: Path) -> None:
         before = self._places.get(path, 0)
@@ -129,23 +123,10 @@ class Verification:
             self._first.append(_of(Kind.REORDERED, link, f"it stands behind record {before}, and a journal is only appended to"))
         self._places[path] = max(before, link.number)
 
-    def _oldest_day(self) -> str:
-        """The day from which on everything must be here; empty if nothing may be gone."""
-        if self.lifetime is None or not self._newest:
-            return ""
-        return (_day(self._newest) - timedelta(days=self.lifetime)).isoformat()
-
     def _beginning(self, check: StreamCheck) -> Iterator[Finding]:
         first = check.first
-        if first.number == 1:
-            return
-        which = f"records 1 to {first.number - 1}" if first.number > 1 + 1 else "record 1"
-        if (first.number - 1, first.previous_hash) in self._expired.get(check.stream, ()):
-            yield _of(Kind.EXPIRED, first, f"{which} were deleted by retention, and the evidence says so")
-        elif _day(first.time).isoformat() <= self._oldest_day():
-            yield _of(Kind.EXPIRED, first, f"{which} are older than the lifetime of {self.lifetime} days, and gone")
-        else:
-            yield _of(Kind.DELETED, first, f"the beginning is missing: {which}")
+        if first.number > 1:
+            yield missing(1, None, first, self._expiry)
 
     def _signatures(self, check: StreamCheck) -> Iterator[Finding]:
         covered = 0
@@ -183,14 +164,13 @@ class Verification:
                 says = (
                     f"record {position.number} was delivered ({place.name} says so), and the last one here is {check.last.number}"
                 )
-                yield _of(Kind.TRUNCATED, check.last, says)
+                reached = JournalFile.parse(position.file)
+                over = reached is not None and reached.day < self._expiry.oldest_day
+                gone = over or self._expiry.tells(stream, position.number)
+                yield _of(Kind.EXPIRED if gone else Kind.TRUNCATED, check.last, says)
             elif check.digest_at(position.number) not in {"", position.hash}:
                 says = f"record {position.number} is not the one that was delivered ({place.name})"
                 yield Finding(Kind.MODIFIED, stream, says, position.number, "", place.name)
-
-
-def _day(time: int) -> date:
-    return datetime.fromtimestamp(time // 1_000_000_000, timezone.utc).date()
 
 
 def _of(kind: Kind, link: Link, says: str) -> Finding:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from opentelemetry_instrumentation_authaudit.journal import cursor
+from opentelemetry_instrumentation_authaudit.journal.holds import changing
+from opentelemetry_instrumentation_authaudit.journal.names import cursor_path
 from opentelemetry_instrumentation_authaudit.model import names
+from opentelemetry_instrumentation_authaudit.model.lifetime import Hold
 from opentelemetry_instrumentation_authaudit.pipeline.life import Sources
 from opentelemetry_instrumentation_authaudit.pipeline.sink import Pipeline
-from opentelemetry_instrumentation_authaudit.query.links import Finding
+from opentelemetry_instrumentation_authaudit.query.links import Finding, link_of
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable, every_record
 from opentelemetry_instrumentation_authaudit.query.registry import Registry
 from opentelemetry_instrumentation_authaudit.query.verify import Keys, Verification
@@ -180,3 +184,101 @@ def eventually(condition: Callable[[], object]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def told_by(folder: Path) -> Path:
+    """The one file of the process that lives today."""
+    (path,) = service(folder).glob("2026-11-24.*.jsonl")
+    return path
+
+
+def held_history(folder: Path) -> list[Path]:
+    """A process of four months; a hold on whom it knew on its second day; then today's process, which applies the lifetime."""
+    clock = Clock(0)
+    sink = None
+    for number, day in enumerate([-115, -110, -105, -20, -20]):
+        clock.now = NOON + day * DAY
+        sink = sink or at(clock, folder, checkpoint_seconds=1e9)
+        assert sink(replace(SIGN_IN, subject=f"user:{number}", time=clock.now)) is not None
+    assert sink is not None
+    sink.shutdown()
+    paths = sorted(service(folder).glob("*.jsonl"))
+    with changing(service(folder).parent) as holds:
+        holds.append(Hold(id="h", subject="user:1"))
+    sink = at(Clock(NOON), folder)
+    assert sink(SIGN_IN) is not None
+    assert eventually(lambda: len(told(folder, "audit.records_expired")) == 2)
+    sink.shutdown()
+    assert [path.exists() for path in paths] == [False, True, False, True]
+    return paths
+
+
+def test_a_held_file_stays_provable_and_nobody_is_accused(tmp_path: Path) -> None:
+    """The file under legal hold stays whole between two deletions, and the evidence accounts for both."""
+    held_history(tmp_path)
+    found = findings(service(tmp_path).glob("*.jsonl"), lifetime=90)
+    assert [(f.kind.value, f.number, "evidence says" in f.says) for f in found] == [("expired", 5, True), ("expired", 3, True)]
+
+
+def test_a_deletion_that_nobody_recorded_is_still_reported(tmp_path: Path) -> None:
+    """The held file, a record of it, or the file behind it is deleted by hand: what the evidence says does not cover that."""
+    _, held, _, last = held_history(tmp_path)
+    content, rest = held.read_bytes(), last.read_bytes()
+    held.unlink()
+    assert [(f.kind.value, f.says) for f in findings([last, told_by(tmp_path)])] == [
+        ("deleted", "the beginning is missing: records 1 to 3")
+    ]
+    held.write_bytes(content)
+    last.unlink()
+    (line, *more) = rest.splitlines(keepends=True)
+    last.write_bytes(b"".join(more))
+    found = findings([held, last, told_by(tmp_path)])
+    assert [(f.kind.value, f.number) for f in found if f.kind.fault] == [("deleted", 6)]
+    last.write_bytes(line + b"".join(more[1:]))
+    found = findings([held, last, told_by(tmp_path)], lifetime=1)
+    assert [(f.kind.value, f.number) for f in found if f.kind.fault] == [("deleted", 7)]
+
+
+def test_killed_between_evidence_and_deletion(tmp_path: Path) -> None:
+    """The evidence says that the file is gone, and it is there: no fault; the next process deletes it and says so again."""
+    held_history(tmp_path)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    with changing(service(tmp_path).parent) as holds:
+        holds.clear()
+    for path in service(tmp_path).glob("*.jsonl"):
+        (copies / path.name).write_bytes(path.read_bytes())
+    sink = at(Clock(NOON + DAY), tmp_path)
+    assert sink(replace(SIGN_IN, time=NOON + DAY)) is not None
+    assert eventually(lambda: len(told(tmp_path, "audit.records_expired")) == 3)
+    sink.shutdown()
+    news = list(service(tmp_path).glob("2026-11-25.*.jsonl"))
+    assert not [f for f in findings([*copies.glob("*.jsonl"), *news]) if f.kind.fault]
+    assert not [f for f in findings(service(tmp_path).glob("*.jsonl")) if f.kind.fault]
+
+
+def test_a_registry_and_a_cursor_that_knew_more_are_answered(tmp_path: Path) -> None:
+    """An old process's last file went, its first is held: the registry and the delivery knew its end, which is no truncation."""
+    clock = Clock(NOON - 115 * DAY)
+    sink = at(clock, tmp_path, checkpoint_seconds=1e9)
+    sink(replace(SIGN_IN, subject="user:1", time=clock.now))
+    clock.now += DAY
+    sink(replace(SIGN_IN, subject="user:2", time=clock.now))
+    sink.shutdown()
+    held, last = sorted(service(tmp_path).glob("*.jsonl"))
+    records = [record for record, _ in every_record([last], Unreadable())]
+    registry = registry_of([held, last])
+    end = link_of(records[-1], "")
+    cursor.save(cursor_path(service(tmp_path), end.stream), cursor.Position(last.name, 1, end.number, end.digest.hex()))
+    with changing(service(tmp_path)) as holds:
+        holds.append(Hold(id="h", subject="user:1"))
+    sink = at(Clock(NOON), tmp_path)
+    sink(SIGN_IN)
+    assert eventually(lambda: told(tmp_path, "audit.records_expired"))
+    sink.shutdown()
+    assert (held.exists(), last.exists()) == (True, False)
+    for lifetime in (90, None):
+        found = findings(service(tmp_path).glob("*.jsonl"), lifetime=lifetime, registry=registry)
+        assert [f.kind.value for f in found] == ["open", "expired", "expired"]
+    found = findings([held], registry=registry)
+    assert [f.kind.value for f in found if f.kind.fault] == ["truncated", "truncated"]
