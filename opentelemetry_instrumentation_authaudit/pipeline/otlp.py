@@ -61,25 +61,29 @@ def json_request(batch: Batch | None) -> bytes:
     return b"".join((around.head, b",".join(batch.records), around.tail.rstrip()))
 
 
-def protobuf_request(batch: Batch | None) -> ExportLogsServiceRequest:
-    """The same in Protobuf; `NOT_ENCODABLE` for records, resource or scope that are no OTLP/JSON."""
+def protobuf_request(batch: Batch | None, *, titled: bool = False) -> ExportLogsServiceRequest:
+    """The same in Protobuf; `NOT_ENCODABLE` for records, resource or scope that are no OTLP/JSON.
+
+    *titled*: the event is the body, too, for stores that show the body first. The chain knows of no body.
+    """
     if batch is None:
         return ExportLogsServiceRequest()
     logs = ScopeLogs(
         scope=ParseDict(json.loads(batch.scope), InstrumentationScope(), ignore_unknown_fields=True),
-        log_records=[_log_record(decode(record)) for record in batch.records],
+        log_records=[_log_record(decode(record), titled=titled) for record in batch.records],
         schema_url=batch.schema_url,
     )
     resource = ParseDict(json.loads(batch.resource), Resource(), ignore_unknown_fields=True)
     return ExportLogsServiceRequest(resource_logs=[ResourceLogs(resource=resource, scope_logs=[logs])])
 
 
-def _log_record(record: CanonicalRecord) -> LogRecord:
+def _log_record(record: CanonicalRecord, *, titled: bool) -> LogRecord:
     return LogRecord(
         time_unix_nano=record.time,
         severity_number=SeverityNumber.ValueType(record.severity or 0),
         attributes=[KeyValue(key=name, value=_any_value(value)) for name, value in record.attributes.items()],
         event_name=record.event,
+        body=_any_value(record.event) if titled else None,
         trace_id=record.trace_id.to_bytes(16, "big") if record.trace_id else b"",
         span_id=record.span_id.to_bytes(8, "big") if record.span_id else b"",
     )

@@ -85,16 +85,19 @@ def _credentialed() -> requests.Session | None:
 class HttpSender:
     """Sends over one kept-alive connection. See `otlp.Sender`."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, target: Target | None = None, titled: bool = False) -> None:
+        """Without a *target*, it is the one of the `OTEL_EXPORTER_OTLP_*` variables; *titled*: see `otlp.protobuf_request`."""
         self._as_json = as_json
-        self._target: Target | None = None
+        self._titled = titled
+        self._target = target
+        self._by_variables = target is None
         self._session: requests.Session | None = None
         self._process = 0
 
     def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
         """See `otlp.Sender`."""
         try:
-            body = json_request(batch) if self._as_json else protobuf_request(batch).SerializeToString()
+            body = json_request(batch) if self._as_json else protobuf_request(batch, titled=self._titled).SerializeToString()
         except NOT_ENCODABLE:
             return UNENCODABLE
         session, target = self._open()
@@ -127,7 +130,8 @@ class HttpSender:
                 self._target.headers["Content-Type"] = "application/json"
         if self._session is None or self._process != os.getpid():
             # After a fork the old connection is the parent's: two processes writing into it would garble both streams.
-            self._session, self._process = _credentialed() or requests.Session(), os.getpid()
+            session = _credentialed() if self._by_variables else None
+            self._session, self._process = session or requests.Session(), os.getpid()
         return self._session, self._target
 
 

@@ -1,0 +1,171 @@
+"""VictoriaLogs as a store: `victorialogs://user@host:9428/prefix?account=0&project=0&password_file=...`, `victorialogs+https://`.
+
+A record stands in it as often as it was delivered; a question sees it once. Its answer to a sender is no promise: it keeps what it took
+in memory for a while, and takes, without a word, what is older than its retention. `authaudit reconcile` finds what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from ..model import names
+from ..query.filters import Filters
+from ..query.links import number
+from ..query.reader import Record
+from .errors import StoreError
+from .logsql import EVENT, SERVICE, logsql
+from .store import Address, Progress, Store
+from .victorialogs_http import Connection
+
+if TYPE_CHECKING:
+    from ..pipeline.otlp import Sender
+
+__all__ = ("VictoriaLogsStore", "open_address")
+
+_SECOND: Final = 1_000_000_000
+_STEPS: Final = ("1d", "1h", "1m", "1s")
+_AT_ONCE: Final = 20_000
+"""Records that are held in memory to be sorted. VictoriaLogs can sort, but only so many that its memory holds them all."""
+_A_FEW: Final = 1_000
+_END: Final = (1 << 63) - 1
+"""Of all times that VictoriaLogs knows, in the year 2262."""
+_OWN: Final = frozenset(value for name, value in vars(names).items() if name.isupper() and isinstance(value, str))
+"""Resource and record are one flat object there; these attributes, and those that begin with `audit.`, are of the record."""
+_FIELDS: Final = ", ".join(
+    f'"{name}"'
+    for name in ("_time", EVENT, SERVICE, "severity_number", "trace_id", "span_id", *sorted(_OWN))
+    if "audit." not in name
+)
+_RECORDS: Final = f"fields {_FIELDS}, audit.*"
+
+
+class VictoriaLogsStore(Store):
+    """See `Store`."""
+
+    def __init__(self, address: Address) -> None:
+        """StoreError for an option that is none, or a password file that cannot be read."""
+        self._address = address
+        self.connection = Connection(address)
+        self._place = f"{address.scheme}://{address.host}"
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    def records(self, filters: Filters) -> Iterator[Record]:
+        """See `Store`."""
+        seen: set[str] = set()
+        for begin, end in self._windows(filters, _AT_ONCE):
+            for record in sorted(self._passing(filters, begin, end), key=_order):
+                if record.id not in seen:
+                    seen.add(record.id)
+                    yield record
+
+    def last(self, filters: Filters, count: int) -> list[Record]:
+        """See `Store`. It begins at the end."""
+        found: dict[str, Record] = {}
+        for begin, end in self._windows(filters, max(_A_FEW, 2 * count), newest_first=True):
+            if len(found) >= count:
+                break
+            found.update((record.id, record) for record in self._passing(filters, begin, end))
+        return sorted(found.values(), key=_order)[-count:] if count else []
+
+    def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
+        """See `Store`; progress in records. `Record.file` is the store: it has no smaller places."""
+        for begin, end in self._windows(filters, _AT_ONCE):
+            for record in self._passing(filters, begin, end):
+                progress(1)
+                yield record
+
+    def size(self) -> int:
+        """Records."""
+        found = list(self.connection.objects(f"{logsql(Filters())} | stats count() n", 0, _END))
+        return number(found[0].get("n")) if found else 0
+
+    def sender(self) -> Sender:
+        """See `Store`."""
+        from .victorialogs_sender import VictoriaLogsSender  # noqa: PLC0415 -- who only asks need not load Protobuf
+
+        return VictoriaLogsSender(self.connection.target())
+
+    def close(self) -> None:
+        """See `Store`."""
+        self.connection.close()
+
+    def _passing(self, filters: Filters, begin: int, end: int) -> Iterator[Record]:
+        tests = filters.tests()
+        for found in self.connection.objects(f"{logsql(filters)} | {_RECORDS}", begin, end):
+            record = _record(found, self._place)
+            if all(test(record) for test in tests):
+                yield record
+
+    def _windows(self, filters: Filters, most: int, *, newest_first: bool = False) -> Iterator[tuple[int, int]]:
+        """Spans of time that join each other, none with many more than *most* records (but for those of one second)."""
+        begin = min(max(filters.since, 0), _END)
+        end = _END if filters.until is None else min(max(filters.until + 1, 0), _END)
+        if begin < end:
+            yield from self._divided(logsql(filters), (begin, end), most, _STEPS, -1 if newest_first else 1)
+
+    def _divided(
+        self, question: str, span: tuple[int, int], most: int, steps: tuple[str, ...], direction: int
+    ) -> Iterator[tuple[int, int]]:
+        joined = _joined(self._counts(question, span, steps[0]), most)
+        edges = [span[0], *(time for time, _ in joined[1:]), span[1]]
+        parts = [(edges[place], edges[place + 1], count) for place, (_, count) in enumerate(joined)]
+        for begin, end, count in parts[::direction]:
+            if count > most and len(steps) > 1:
+                yield from self._divided(question, (begin, end), most, steps[1:], direction)
+            else:
+                yield begin, end
+
+    def _counts(self, question: str, span: tuple[int, int], step: str) -> list[tuple[int, int]]:
+        """How many records there are in each step of time, for all that have some."""
+        found = self.connection.objects(f"{question} | stats by (_time:{step}) count() n", *span)
+        return sorted((_nanoseconds(one["_time"]), number(one["n"])) for one in found)
+
+
+def open_address(address: Address) -> VictoriaLogsStore:
+    """The store at *address*."""
+    return VictoriaLogsStore(address)
+
+
+def _joined(counts: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """The same with neighbours as one, where they have no more than *most* records together."""
+    joined: list[tuple[int, int]] = []
+    for time, count in counts:
+        if joined and joined[-1][1] + count <= most:
+            joined[-1] = joined[-1][0], joined[-1][1] + count
+        else:
+            joined.append((time, count))
+    return joined
+
+
+def _record(found: dict[str, str], place: str) -> Record:
+    """StoreError for an answer without a time."""
+    attributes = {name: value for name, value in found.items() if name.startswith("audit.") or name in _OWN}
+    try:
+        time = _nanoseconds(found["_time"])
+    except (KeyError, ValueError):
+        raise StoreError(f"{place} answers not as VictoriaLogs does: check host and port") from None
+    return Record(
+        event=found.get(EVENT, ""),
+        time=time,
+        attributes=attributes,
+        number=number(attributes.get(names.SEQUENCE_NUMBER)),
+        service=found.get(SERVICE, ""),
+        severity=number(found.get("severity_number")) or None,
+        trace_id=found.get("trace_id", ""),
+        span_id=found.get("span_id", ""),
+        file=place,
+    )
+
+
+def _nanoseconds(text: str) -> int:
+    """Of RFC 3339 in UTC with up to nine digits behind the point. ValueError if it is none."""
+    seconds = int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
+    return seconds * _SECOND + int(text[20:-1].ljust(9, "0"))
+
+
+def _order(record: Record) -> tuple[int, str, int]:
+    return record.time, record.attributes.get(names.STREAM_ID, ""), record.number

@@ -1,0 +1,69 @@
+"""Batches into VictoriaLogs, by OTLP/protobuf. What it answers is no promise: see `stores/victorialogs.py`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final
+
+from ..journal.backlog import Batch
+from ..journal.canonical import decode, encode
+from ..model import names
+from ..pipeline.answers import Answer
+from ..pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
+from ..pipeline.otlp_http import HttpSender, Target
+
+__all__ = ("VictoriaLogsSender",)
+
+_ITS_OWN: Final = re.compile(
+    r"_msg|_time|_stream|_stream_id|event_name|severity_number|severity_text|trace_id|span_id|scope\..*|service\.name|"
+)
+"""Fields that it makes itself of resource, scope and record, which become one flat object there."""
+_SUSPECT: Final = re.compile(
+    rb'"key":"(?:_msg|_time|_stream|_stream_id|event_name|severity_number|severity_text|trace_id|span_id|scope\.|service\.name"|")'
+)
+_OF_RECORDS: Final = frozenset(value for name, value in vars(names).items() if name.isupper() and isinstance(value, str))
+
+
+class VictoriaLogsSender:
+    """See `pipeline.otlp.Sender`. An attribute that would be taken for another is left out: doubled, its stream field makes it panic."""
+
+    def __init__(self, target: Target) -> None:
+        self._http = HttpSender(as_json=False, target=target, titled=True)
+
+    def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
+        """See `Sender`."""
+        try:
+            return self._http.send(batch and _storable(batch), timeout)
+        except NOT_ENCODABLE:
+            return UNENCODABLE
+
+    def close(self) -> None:
+        """See `Sender`."""
+        self._http.close()
+
+
+def _storable(batch: Batch) -> Batch:
+    """NOT_ENCODABLE for records or a resource that are no OTLP/JSON."""
+    records = tuple(_without_its_own(record) if _SUSPECT.search(record) else record for record in batch.records)
+    return replace(batch, resource=_resource(batch.resource), records=records)
+
+
+def _without_its_own(canonical: bytes) -> bytes:
+    record = decode(canonical)
+    kept = {name: value for name, value in record.attributes.items() if not _ITS_OWN.fullmatch(name)}
+    return encode(replace(record, attributes=kept))
+
+
+@lru_cache(maxsize=64)
+def _resource(described: bytes) -> bytes:
+    """Without what looks like an attribute of the record."""
+    resource: dict[str, Any] = json.loads(described)
+    kept = [item for item in resource.get("attributes", []) if not _looks_like_of_a_record(item["key"])]
+    return json.dumps({**resource, "attributes": kept}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _looks_like_of_a_record(name: str) -> bool:
+    return name.startswith("audit.") or name in _OF_RECORDS or (name != "service.name" and _ITS_OWN.fullmatch(name) is not None)
