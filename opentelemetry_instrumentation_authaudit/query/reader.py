@@ -1,32 +1,48 @@
-"""One reader for our journals and for the files that a collector writes: which files there are, and their records in order."""
+"""One reader for our journals and a collector's files, archived ones too: which files there are, and their records in order."""
 
 from __future__ import annotations
 
+import gzip
 import heapq
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import IO, Final, TypeAlias
 
 from ..journal.names import JournalFile
 from ..model import names
 from .documents import Record, Unreadable, looks_whole, parse
 
-__all__ = ("Record", "Unreadable", "every_record", "files_in", "parse", "read")
+__all__ = ("Record", "Unreadable", "every_record", "files_in", "journal_of", "opened", "parse", "read")
 
 _Key: TypeAlias = tuple[int, str, int]
 
 _WINDOW: Final = 1024
 """Records of one stream may stand out of order by what waited for the end of a request; never by this many."""
 _DAY: Final = 86_400 * 1_000_000_000
+_PATTERNS: Final = ("*.jsonl", "*/*.jsonl", "*.json", "*.jsonl.gz", "*/*.jsonl.gz")
+_PACKED: Final = ".gz"
+_UNREADABLE: Final = (OSError, EOFError, zlib.error)
+"""What reading a file raises; the last two where an archive is damaged."""
 
 
 def files_in(place: Path) -> list[Path]:
     """The files of records at *place*: itself, or those in it and, one level down, in the folders of its services."""
     if place.is_file():
         return [place]
-    found = [path for pattern in ("*.jsonl", "*/*.jsonl", "*.json") for path in place.glob(pattern)]
-    return sorted(path for path in found if not path.name.endswith(".dead.jsonl"))
+    found = [path for pattern in _PATTERNS for path in place.glob(pattern)]
+    return sorted(path for path in found if not path.name.removesuffix(_PACKED).endswith(".dead.jsonl"))
+
+
+def journal_of(path: Path) -> JournalFile | None:
+    """What the name of *path* says of a journal, also of an archived one; None if it is none."""
+    return JournalFile.parse(path.name.removesuffix(_PACKED))
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked if it is an archived one (`.gz`). OSError; reading may also raise EOFError and zlib.error."""
+    return gzip.GzipFile(path) if path.name.endswith(_PACKED) else path.open("rb")  # type: ignore[return-value] # it reads alike
 
 
 def read(
@@ -44,7 +60,7 @@ def read(
     streams: dict[str, list[Path]] = {}
     for path in files:
         if not since or _first_moment(path) + 3 * _DAY > since:
-            journal = JournalFile.parse(path.name)
+            journal = journal_of(path)
             streams.setdefault(f"{path.parent}/{journal.stream if journal else path.name}", []).append(path)
     seen: set[str] = set()
     for record in _merged(streams.values(), unreadable, may_match):
@@ -62,13 +78,13 @@ def every_record(
     """
     for path in files:
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 for number, line in enumerate(file, 1):
                     for record in parse(line, unreadable, f"{path.name}:{number}"):
                         yield record, path
                     progress(len(line))
-        except OSError as error:
-            unreadable.files[str(path)] = error.strerror or type(error).__name__
+        except _UNREADABLE as error:
+            unreadable.files[str(path)] = getattr(error, "strerror", None) or type(error).__name__
 
 
 def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
@@ -90,7 +106,7 @@ def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: Ca
 
 def _first_moment(path: Path) -> int:
     """Before any record of the file: the day before its own, for clocks that were set back; 0 if it is no journal."""
-    journal = JournalFile.parse(path.name)
+    journal = journal_of(path)
     if journal is None:
         return 0
     try:
@@ -101,7 +117,7 @@ def _first_moment(path: Path) -> int:
 
 
 def _part(path: Path) -> tuple[int, str]:
-    journal = JournalFile.parse(path.name)
+    journal = journal_of(path)
     return (journal.part if journal else 0), path.name
 
 
@@ -124,9 +140,9 @@ def _nearly_sorted(records: Iterator[Record]) -> Iterator[Record]:
 def _records(paths: Iterable[Path], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 for line in file:
                     if may_match(line) or not looks_whole(line):
                         yield from parse(line, unreadable, path.name)
-        except OSError as error:
-            unreadable.files[str(path)] = error.strerror or type(error).__name__
+        except _UNREADABLE as error:
+            unreadable.files[str(path)] = getattr(error, "strerror", None) or type(error).__name__

@@ -15,7 +15,7 @@ from ..model import names
 from .chain import StreamCheck, missing
 from .expiry import Expiry
 from .links import Finding, Kind, Link, link_of, number
-from .reader import Record
+from .reader import Record, journal_of
 from .registry import Registry
 
 __all__ = ("CANNOT_BE_SEEN", "Keys", "Verification")
@@ -95,7 +95,7 @@ class Verification:
         if not link.stream or link.number < 1:
             self._first.append(_of(Kind.INSERTED, link, "a record without a place in any stream: nothing of ours writes such"))
             return
-        journal = JournalFile.parse(path.name) if path is not None else None
+        journal = journal_of(path) if path is not None else None
         if path is not None and journal is not None:
             self._in_its_place(link, journal, path)
         self._expiry.hear(record)
@@ -153,7 +153,7 @@ class Verification:
 
     def _remembered_by_cursors(self) -> Iterator[Finding]:
         """What deliveries acknowledged must still be here, and be the same."""
-        streams = {(path.parent, journal.stream) for path in self._places if (journal := JournalFile.parse(path.name))}
+        streams = {(path.parent, journal.stream) for path in self._places if (journal := journal_of(path))}
         for folder, stream in sorted(streams):
             place = cursor_path(folder, stream)
             position = cursor.load(place) if place.exists() else None

@@ -44,9 +44,9 @@ def test_again_is_nothing_new(tmp_path: Path) -> None:
     """Killed behind the archive, before the original went: the second time finds it there, untouched."""
     path = file(tmp_path)
     made = archive(path, tmp_path / "a")
-    before = made.stat()
+    before = made.stat().st_ino, made.stat().st_mtime_ns
     archive(path, tmp_path / "a")
-    assert made.stat() == before
+    assert (made.stat().st_ino, made.stat().st_mtime_ns) == before
     assert archive(path, tmp_path / "b").read_bytes() == made.read_bytes()
 
 

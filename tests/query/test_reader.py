@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, files_in, read
+from opentelemetry_instrumentation_authaudit.journal.archive import archive
+from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, every_record, files_in, read
 
 from .trail import DAY, SECOND, canonical, ids, line, write
 
@@ -111,6 +113,37 @@ def test_place_is_a_file_a_service_or_all_services(tmp_path: Path) -> None:
     (path.parent / f"{'a' * 16}.dead.jsonl").write_text("{}")
     assert files_in(path) == files_in(path.parent) == files_in(tmp_path) == [path]
     assert files_in(tmp_path / "nowhere") == []
+
+
+def test_archived_files_are_read_as_the_files_they_were(tmp_path: Path) -> None:
+    """Days in the archive, today's file beside it, one day in both: one trail, each record once, old archives left closed."""
+    folder, safe = tmp_path / "journal", tmp_path / "archive"
+    days = [write(folder, [canonical(n)], name=f"2025-11-2{n}.{'a' * 16}.000{n}.jsonl") for n in (1, 2, 3, 4)]
+    dead = folder / "shop" / f"{'a' * 16}.dead.jsonl"
+    dead.write_text("{}")
+    for path in (*days[:3], dead):
+        archive(path, safe / "shop")
+    for path in days[:2]:
+        path.unlink()
+    assert [path.name for path in files_in(safe)] == [f"{path.name}.gz" for path in days[:3]]
+    assert files_in(safe / "shop") == files_in(safe)
+    expected = [f"aaaa-000{number}" for number in (1, 2, 3, 4)]
+    assert ids([*files_in(safe), *files_in(folder)]) == expected
+    assert [record.file for record, _ in every_record(files_in(safe)[:1], Unreadable())] == [f"{days[0].name}.gz:1"]
+    assert [record.id for record in read(files_in(safe), Unreadable(), since=DAY + 5 * 86_400 * SECOND)] == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda packed: packed[:-9], lambda packed: packed[:40] + b"x" + packed[41:], lambda _: b"none"]
+)
+def test_a_damaged_archive_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """Cut off, changed, no archive at all: said, not passed over."""
+    path = archive(write(tmp_path, [canonical(number) for number in range(1, 90)]), tmp_path / "archive")
+    path.write_bytes(damage(path.read_bytes()))
+    for reading in (lambda unreadable: list(read([path], unreadable)), lambda unreadable: list(every_record([path], unreadable))):
+        unreadable = Unreadable()
+        reading(unreadable)
+        assert list(unreadable.files) == [str(path)]
 
 
 def test_far_out_of_order_within_the_window(tmp_path: Path) -> None:
