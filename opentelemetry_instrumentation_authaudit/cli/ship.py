@@ -1,4 +1,4 @@
-"""Deliver what the journals hold to the OpenTelemetry collector: what dead processes left, and what nobody else delivers."""
+"""Deliver what the journals hold to the OpenTelemetry collector, or journals and a collector's files into a store (--to)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import argparse
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,9 +15,11 @@ from ..journal.backlog import Backlog
 from ..journal.locks import HeldLock
 from ..pipeline.delivery import Delivery
 from ..pipeline.otlp import open_sender
+from ..stores.errors import StoreError
+from .delivering import LOOK, Shipping, ended, follow, once
 from .main import UNFINISHED, CliError
 from .places import places
-from .progress import Progress
+from .ship_to import ship_to
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -29,6 +29,9 @@ examples:
   authaudit ship --follow                                             stay, and deliver what is written (Ctrl-C or SIGTERM ends)
   authaudit ship --store /var/lib/shop/journal                        one place only
   authaudit ship -- gunicorn shop.wsgi                                run a command; when it is gone, deliver what it left
+  authaudit ship --to postgresql://writer@db/audit --follow           into a database: everything, whoever else delivers it
+  authaudit ship --to postgresql://writer@db/audit --store /var/lib/authaudit/audit.jsonl   from what a collector has written
+  authaudit ship --to postgresql://writer@db/audit --forget           this target is given up
 
 The standard variables say where to and how (OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _CERTIFICATE ...). A record counts as
 delivered when the collector has acknowledged it; what was delivered before is not sent again. Processes that deliver themselves
@@ -36,10 +39,16 @@ go on doing so. Exit codes: 0 everything is delivered, 3 something still waits; 
 
 The last form is for containers, whose disk may die with them. Signals are passed on to the command; however it ends (also by SIGKILL
 or os._exit), what it did not deliver is delivered then, within --timeout seconds (5). Let the grace period of the container be longer.
+
+With --to, everything in the journals (--store names a folder or a collector's file; a file stands for its rotated ones, too) goes
+into a store: a URL as `query --store` takes it, or a folder. What it has got is remembered in a folder `targets` beside the files,
+for each target apart, and moves on after the store's commit; so no other delivery is disturbed, and after a crash records are
+written again, which a store knows by their ids. Journals wait for a registered target: retention deletes nothing that it lacks, until
+--forget, or until nobody has served it for 30 days; both as `authaudit reconcile` would find out. A collector prunes its files without
+asking; what it prunes too early is told here. --state DIR remembers elsewhere, where the folder of a collector's files may not be
+written; --state holds for these files only.
 """
 
-_LOOK = 5.0  # seconds between looks for new journals
-_ONE_TURN = 0.5  # seconds
 _PATIENCE = 60.0  # seconds
 _DRAIN = 5.0  # seconds
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -53,7 +62,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a journal folder; several (all default places, if not given)",
+        help="a journal folder; with --to also a collector's file or folder; several (all default places, if not given)",
+    )
+    parser.add_argument(
+        "--to", metavar="TARGET", help="a store instead of the collector: postgresql://writer@db/audit, or a folder"
+    )
+    parser.add_argument(
+        "--forget", action="store_true", help="with --to: forget what the target has got, and wait for it no more"
+    )
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="with --to: where to remember what of a collector's files is shipped"
     )
     parser.add_argument("-f", "--follow", action="store_true", help="stay, and deliver what is written from now on")
     help_ = "without --follow, give up when nothing has moved for so long (60; 5 behind a command)"
@@ -64,14 +82,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Deliver, once or until the end."""
     config = load(exporter="auto")  # a journal that its own process does not deliver is just what is shipped
+    if options.to is not None:
+        return _after_command(options, lambda patience: ship_to(options, config, patience))
+    if options.forget or options.state:
+        raise CliError("--forget and --state belong to --to")
     if config.exporter is not Exporter.OTLP:
         raise CliError("no collector is named: set OTEL_EXPORTER_OTLP_ENDPOINT, like http://localhost:4317")
+    return _after_command(options, lambda patience: _ship(options, config, patience))
+
+
+def _after_command(options: argparse.Namespace, ship: Callable[[float], int]) -> int:
+    """Run the command, if there is one, and then *ship*, which takes how many seconds it may stand still."""
     if not options.run_first:
-        return _ship(options, config, options.timeout or _PATIENCE)
+        return ship(options.timeout or _PATIENCE)
     code = _run_command(options.run_first)
     try:
-        _ship(options, config, options.timeout or _DRAIN)
-    except CliError as error:  # it had nothing to tell
+        ship(options.timeout or _DRAIN)
+    except (CliError, StoreError) as error:  # it had nothing to tell, or nobody to tell it
         print(f"authaudit ship: {error}", file=sys.stderr)
     return code
 
@@ -91,12 +118,13 @@ def _run_command(command: list[str]) -> int:
 def _ship(options: argparse.Namespace, config: Config, patience: float) -> int:
     with ExitStack() as stack:
         backlogs = [stack.enter_context(_taken(folder)) for folder in _folders(options, config)]
-        deliveries = [_delivery(backlog, config) for backlog in backlogs]
+        shippings: list[Shipping] = [(backlog, _delivery(backlog, config)) for backlog in backlogs]
         if options.follow:
-            _follow(deliveries)
+            count = len(shippings)
+            follow([delivery for _, delivery in shippings], f"{count} folder{'s' if count != 1 else ''}")
         else:
-            _once(backlogs, deliveries, patience)
-        return _end(backlogs, deliveries)
+            once(shippings, patience)
+        return ended(shippings, "beside the journals")
 
 
 def _folders(options: argparse.Namespace, config: Config) -> list[Path]:
@@ -125,58 +153,4 @@ def _taken(folder: Path) -> Iterator[Backlog]:
 
 def _delivery(backlog: Backlog, config: Config) -> Delivery:
     sender = open_sender(config.otlp_protocol)
-    return Delivery(backlog, sender, max_size=config.write_batching_max_size, interval=_LOOK)
-
-
-def _once(backlogs: list[Backlog], deliveries: list[Delivery], timeout: float) -> None:
-    """Deliver what waits now; give up where nothing moves for *timeout* seconds."""
-    for backlog in backlogs:
-        backlog.adopt()
-    left = total = sum(backlog.depth() for backlog in backlogs)
-    progress = Progress("delivering", total)
-    moved = time.monotonic()
-    while left and time.monotonic() - moved < timeout:
-        for delivery in deliveries:
-            delivery.flush(_ONE_TURN)
-        now_left = sum(delivery.stats.depth for delivery in deliveries)
-        if now_left < left:
-            moved = time.monotonic()
-        progress(left - now_left)
-        left = now_left
-    progress.finish()
-
-
-def _follow(deliveries: list[Delivery]) -> None:
-    """Deliver until SIGTERM or Ctrl-C."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    for delivery in deliveries:
-        delivery.start()
-    print(f"following {len(deliveries)} folder{'s' if len(deliveries) != 1 else ''}", file=sys.stderr, flush=True)
-    ended.wait()
-
-
-def _end(backlogs: list[Backlog], deliveries: list[Delivery]) -> int:
-    """Say what came of it."""
-    for delivery in deliveries:
-        delivery.shutdown()
-    stats = [delivery.stats for delivery in deliveries]
-    exported, buried = sum(one.exported for one in stats), sum(one.buried for one in stats)
-    left = sum(map(_waiting, backlogs))
-    print(f"{exported} delivered")
-    if buried:
-        print(f"{buried} refused for good: they are set aside in .dead.jsonl files beside the journals", file=sys.stderr)
-    if left:
-        why = next((one.last.detail for one in stats if one.last is not None and one.last.detail), "no answer")
-        print(f"{left} still wait: {why}", file=sys.stderr)
-    return UNFINISHED if left else 0
-
-
-def _waiting(backlog: Backlog) -> int:
-    """How many records of its folder are not acknowledged, now that the delivery has let go of them."""
-    backlog.adopt()
-    try:
-        return backlog.depth()
-    finally:
-        backlog.close()
+    return Delivery(backlog, sender, max_size=config.write_batching_max_size, interval=LOOK)

@@ -18,29 +18,17 @@ from typing import Final
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from ..guard import guard
-from ..journal.backlog import Backlog, Batch
+from ..journal.streams import Batch, Source
 from .answers import Answer, Verdict
 from .health import count_exported
 from .otlp import Sender
 from .pace import Pace, Portion, Schedule
+from .words import Words
 
 __all__ = ("Delivery", "Stats")
 
 _log = logging.getLogger("opentelemetry_instrumentation_authaudit.delivery")
 _WARN_AGAIN: Final = 60.0
-_FAILED: Final = "Audit records could not be delivered (%s). The journal keeps them and they are sent again."
-_REFUSED: Final = (
-    "The OTLP receiver takes no audit records from this process (%s): check the OTEL_EXPORTER_OTLP_* variables. "
-    "The journal keeps them and they are sent again."
-)
-_BURIED: Final = (
-    "The OTLP receiver refuses an audit record for good (%s). It is set aside in its stream's .dead.jsonl file in the journal folder; "
-    "the others go on."
-)
-_NOT_NOTED: Final = (
-    "Audit records have arrived, but that cannot be noted in the journal folder (%s): the next process may send them again. "
-    "Make room, or let this process write there."
-)
 _STUBBORN: Final = 10
 """So many refused records in a row are hardly each at fault: from here on only one is set aside at a time, with a long wait between."""
 
@@ -70,14 +58,14 @@ class _Step(Enum):
 
 
 class Delivery:
-    """Owns *backlog* and *sender*; belongs to the process that made it and does nothing in a forked child of it.
+    """Owns *source* and *sender*; belongs to the process that made it and does nothing in a forked child of it.
 
     `ring`, `flush`, `shutdown` and `stats` may be called from any thread, and never raise.
     """
 
     def __init__(
         self,
-        backlog: Backlog,
+        source: Source,
         sender: Sender,
         *,
         max_size: int = 512,
@@ -85,14 +73,16 @@ class Delivery:
         interval: float = 30.0,
         on_buried: Callable[[Batch], None] | None = None,
         pace: Pace | None = None,
+        words: Words | None = None,
     ) -> None:
         """Starts nothing yet.
 
         *max_size* records at most go into a request; without *batching* every record has one of its own, except where Delivery has
         to catch up. Every *interval* seconds it looks for itself: at its own stream, and for those of processes that have died.
-        *on_buried* is told, on Delivery's thread, of records that were set aside.
+        *on_buried* is told, on Delivery's thread, of records that were set aside. *words* tell the operator what fails.
         """
-        self._backlog = backlog
+        self._source = source
+        self._words = words or Words()
         self._sender = sender
         self._batching = batching
         self._on_buried = on_buried
@@ -133,7 +123,7 @@ class Delivery:
             return False
         with guard("delivery.flush"), self._changed:
             if self._ended:
-                return self._backlog.depth() == 0
+                return self._source.depth() == 0
             self._asked += 1
             ticket, buried = self._asked, self._buried
             self._schedule.ring(hurry=True)
@@ -164,7 +154,7 @@ class Delivery:
         """A snapshot for `authaudit doctor` and metrics."""
         depth = 0
         with guard("delivery.depth"):
-            depth = self._backlog.depth()
+            depth = self._source.depth()
         return Stats(self._exported, self._failed, self._buried, depth, self._last)
 
     def _start(self) -> None:
@@ -181,7 +171,7 @@ class Delivery:
             finally:
                 with guard("delivery.end"):
                     self._sender.close()
-                    self._backlog.close()
+                    self._source.close()
 
     def _outlive(self) -> None:
         """A turn, once it is due. Whatever is raised in it costs an attempt: this thread is the records' only way out."""
@@ -190,7 +180,7 @@ class Delivery:
                 self._turn()
         except BaseException as error:  # a driver's SystemExit, gevent's Timeout, settings that the exporter does not understand
             self._failed += 1
-            self._warn(type(error).__name__, _FAILED)
+            self._warn(type(error).__name__, self._words.failed)
             self._wait(self._pace.backoff(self._schedule.failures + 1))
 
     def _await_turn(self) -> bool:
@@ -208,7 +198,7 @@ class Delivery:
         with self._changed:
             ticket = self._asked
             look = self._schedule.begin(time.monotonic())
-        if look and self._backlog.adopt():
+        if look and self._source.adopt():
             self._behind = True
         step = _Step.GO_ON
         while step is _Step.GO_ON and not self._ended:
@@ -221,7 +211,7 @@ class Delivery:
                 self._changed.notify_all()
 
     def _step(self) -> _Step:
-        batch = self._backlog.next(self._portion.size if self._batching or self._behind else 1)
+        batch = self._source.next(self._portion.size if self._batching or self._behind else 1)
         if batch is None:
             return _Step.DRAINED
         begun = time.monotonic()
@@ -245,15 +235,15 @@ class Delivery:
         self._exported += len(batch.records)
         self._portion.accepted(len(batch.records))
         try:
-            self._backlog.acknowledge(batch)
+            self._source.acknowledge(batch)
         except OSError as error:  # it is remembered in memory, and the receiver knows the records by their id
-            self._warn(type(error).__name__, _NOT_NOTED)
+            self._warn(type(error).__name__, self._words.not_noted)
         return _Step.GO_ON
 
     def _failure(self, answer: Answer) -> _Step:
         """The receiver takes nothing: try again later."""
         wrong = answer.verdict is Verdict.MISCONFIGURED
-        self._warn(answer.detail, _REFUSED if wrong else _FAILED)
+        self._warn(answer.detail, self._words.refused if wrong else self._words.failed)
         self._wait(self._pace.misconfigured() if wrong else self._pace.backoff(self._schedule.failures + 1), answer.after)
         return _Step.WAIT
 
@@ -271,11 +261,11 @@ class Delivery:
         return self._bury(batch, answer)
 
     def _bury(self, batch: Batch, answer: Answer) -> _Step:
-        self._backlog.bury(batch, answer.detail)
+        self._source.bury(batch, answer.detail)
         self._buried += len(batch.records)
         self._refusals += 1
         self._portion.isolated()
-        self._warn(answer.detail, _BURIED)
+        self._warn(answer.detail, self._words.buried)
         if self._on_buried is not None:
             with guard("delivery.on_buried"):
                 self._on_buried(batch)

@@ -11,7 +11,7 @@ from ..journal.canonical import CanonicalRecord, digest, encode
 from ..model import names
 from .reader import Record
 
-__all__ = ("SHA256_BYTES", "UNKNOWN", "Finding", "Kind", "Link", "Seal", "link_of", "number")
+__all__ = ("SHA256_BYTES", "UNKNOWN", "Finding", "Kind", "Link", "Seal", "canonical", "link_of", "number")
 
 SHA256_BYTES: Final = 32
 UNKNOWN: Final = bytes(SHA256_BYTES)
@@ -96,12 +96,15 @@ class Link:
     """How many records `audit.records_lost` tells of."""
 
 
-def link_of(record: Record, place: str) -> Link:
-    """The link that *record* is; its canonical bytes are made again from its values."""
+def canonical(record: Record) -> bytes:
+    """The canonical bytes of *record*, made again from its values.
+
+    ValueError for ids that are no hexadecimal numbers and for lone surrogates: nothing of ours.
+    """
     attributes: dict[str, str | int] = dict(record.attributes)
     attributes[names.SEQUENCE_NUMBER] = record.number
-    try:
-        again = CanonicalRecord(
+    return encode(
+        CanonicalRecord(
             event=record.event,
             time=record.time,
             attributes=attributes,
@@ -109,8 +112,14 @@ def link_of(record: Record, place: str) -> Link:
             trace_id=int(record.trace_id or "0", 16),
             span_id=int(record.span_id or "0", 16),
         )
-        hashed = bytes.fromhex(digest(encode(again)))
-    except ValueError:  # ids that are no hexadecimal numbers, lone surrogates: nothing of ours
+    )
+
+
+def link_of(record: Record, place: str) -> Link:
+    """The link that *record* is."""
+    try:
+        hashed = bytes.fromhex(digest(canonical(record)))
+    except ValueError:
         hashed = UNKNOWN
     found = record.attributes
     return Link(

@@ -44,8 +44,13 @@ class FileStore(Store):
         return sum(path.stat().st_size for path in self.files)
 
     def sender(self) -> Sender:
-        """StoreError: not yet."""
-        raise StoreError("records cannot be written into files")
+        """Writes a file of its own, which belongs to this store from then on. StoreError for several places."""
+        from .file_sender import FileSender  # noqa: PLC0415 -- who only asks need not load Protobuf
+
+        if len(self.places) != 1:
+            raise StoreError(f"records can be written into one folder only, not into {self}")
+        (place,) = self.places
+        return FileSender(place if place.is_dir() else place.parent, self.files.append)
 
 
 def _passing(records: Iterable[Record], filters: Filters) -> Iterator[Record]:

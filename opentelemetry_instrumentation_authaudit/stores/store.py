@@ -173,7 +173,8 @@ class Merged(Store):
 
 def is_url(place: str) -> bool:
     """Whether *place* names a store by URL; else it is a path."""
-    return urlsplit(place).scheme in SCHEMES if "://" in place else False
+    scheme, separator, _ = place.partition("://")
+    return bool(separator) and scheme.lower() in SCHEMES
 
 
 def open_store(url: str) -> Store:
