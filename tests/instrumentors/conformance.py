@@ -1,6 +1,6 @@
-"""Run one library through one order of import, on and off, in a process of its own, and check what must hold for every row.
+"""Run one library through every order of import, on and off, and check what must hold for every row.
 
-    python -m tests.instrumentors.conformance flask_login import on off
+    python -m tests.instrumentors.conformance flask_login orders
     python -m tests.instrumentors.conformance flask_login doctor
 
 Prints one line for each fault; exit code 1 if there is one.
@@ -16,7 +16,9 @@ import os
 import pickle
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import permutations
 from typing import Any
 
 from opentelemetry_instrumentation_authaudit import guard
@@ -29,6 +31,9 @@ from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRA
 from opentelemetry_instrumentation_authaudit.model.event import AuditEvent, Status
 
 Place = tuple[Any, str]
+
+ORDERS = (*permutations(("import", "on", "off")), ("on", "off", "on", "import", "off"), ("import", "on", "off", "on", "off"))
+"""Every order of importing a library, switching on and switching off; and switching on again."""
 
 
 class Silent:
@@ -146,7 +151,7 @@ def _pickled(function: Any) -> str:
         return type(error).__name__
 
 
-def run(library: Library, order: list[str]) -> list[str]:
+def run(library: Library, order: tuple[str, ...]) -> list[str]:
     """Go through *order*; returns the faults."""
     faults: list[str] = []
     installation: Installation | None = None
@@ -199,28 +204,45 @@ def _check_off(library: Library, before: dict[str, tuple[Any, list[Any]]]) -> li
     return faults
 
 
+def every_order(library: Library) -> list[str]:
+    """Go through every order, each in a child of its own; those that begin with the import share it."""
+    early = [order for order in ORDERS if order[0] != "import"]
+    return [*_each(library, early), *_in_a_child("late", partial(_imported_first, library))]
+
+
+def _each(library: Library, orders: Iterable[tuple[str, ...]]) -> list[str]:
+    return [fault for order in orders for fault in _in_a_child(" ".join(order), partial(run, library, order))]
+
+
+def _imported_first(library: Library) -> list[str]:
+    import_all(library)
+    return _each(library, (order for order in ORDERS if order[0] == "import"))
+
+
 def doctor_all(library: Library) -> list[str]:
     """Doctor the library once for every target, each time in a child of its own, which shares the import."""
     import_all(library)
-    faults: list[str] = []
-    for target in dict.fromkeys(hook.target for hook in library.hooks):
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reading)
-            try:
-                found = doctor(library, target)
-            except BaseException as error:
-                found = [f"{target}: {error!r}"]
-            os.write(writing, "\n".join(found).encode()[:4000])
-            os._exit(bool(found))
-        os.close(writing)
-        with os.fdopen(reading, errors="replace") as told:
-            faults += told.read().splitlines()
-        _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) < 0:
-            faults.append(f"{target}: the process died")
-    return faults
+    targets = dict.fromkeys(hook.target for hook in library.hooks)
+    return [fault for target in targets for fault in _in_a_child(target, partial(doctor, library, target))]
+
+
+def _in_a_child(name: str, check: Callable[[], list[str]]) -> list[str]:
+    """What *check* finds in a child process, after which everything is as it was."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        try:
+            found = check()
+        except BaseException as error:
+            found = [repr(error)]
+        os.write(writing, "\n".join(found).encode()[:4000])
+        os._exit(bool(found))
+    os.close(writing)
+    with os.fdopen(reading, errors="replace") as told:
+        faults = [f"{name}: {fault}" for fault in told.read().splitlines()]
+    _, status = os.waitpid(child, 0)
+    return faults if os.waitstatus_to_exitcode(status) >= 0 else [*faults, f"{name}: the process died"]
 
 
 def doctor(library: Library, target: str) -> list[str]:
@@ -256,9 +278,9 @@ def doctor(library: Library, target: str) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Entry point."""
-    name, *order = arguments
+    name, what = arguments
     library = next(library for library in LIBRARIES if library.name == name)
-    faults = doctor_all(library) if order == ["doctor"] else run(library, order)
+    faults = {"orders": every_order, "doctor": doctor_all}[what](library)
     for fault in faults:
         print(fault)
     return 1 if faults else 0
