@@ -23,9 +23,11 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "query": "who signed in, from where, how, and who failed to",
     "tail": "the newest records, and those to come (-f)",
+    "report": "what failed, who is attacked, who came from somewhere new; as a page with --html",
     "verify": "is the evidence whole? what was changed, removed or added",
     "digest": "write down which streams there are, for verify --registry",
     "ship": "deliver what the journals hold to the collector, once or --follow",
+    "store": "make the tables of a database, or bring them up to date: init, upgrade",
     "doctor": "is everything watched, written and delivered here?",
     "collector": "run the OpenTelemetry Collector with our configuration",
     "keys": "the keys of hashed identities and addresses: list, rotate, destroy",

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Final
 
-__all__ = ("Progress",)
+__all__ = ("Counting", "Progress")
 
 _WIDTH: Final = 30
 _EVERY: Final = 0.1  # seconds
@@ -39,3 +39,13 @@ class Progress:
         left = (now - self._begun) / max(share, 0.001) * (1 - share)
         bar = "#" * int(share * _WIDTH)
         return f"{self._what} [{bar:.<{_WIDTH}}] {share:4.0%}, {left:3.0f} s left"
+
+
+class Counting(Progress):
+    """Where nobody knows how much there is."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, 0)
+
+    def _line(self, now: float) -> str:
+        return f"{self._done:,} {self._what}, {now - self._begun:3.0f} s"

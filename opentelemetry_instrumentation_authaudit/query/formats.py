@@ -17,7 +17,7 @@ from typing import Final
 from ..model import names
 from .reader import Record
 
-__all__ = ("as_csv", "as_json", "as_table", "printable", "table")
+__all__ = ("as_csv", "as_json", "as_table", "brief", "printable", "table")
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _CSV_COLUMNS: Final = (
@@ -120,7 +120,7 @@ def _row(record: Record, *, short: bool) -> Sequence[str]:
         _MARKS.get(outcome, outcome),
         get(names.ACTION) or record.event,
         _who(record.attributes),
-        _brief(get(names.CLIENT_ADDRESS) or get(names.PEER_ADDRESS) or ""),
+        brief(get(names.CLIENT_ADDRESS) or get(names.PEER_ADDRESS) or ""),
         get(names.REASON, "") + (" (inferred)" if get(names.INFERRED) else ""),
         get(names.LIBRARY, ""),
     )
@@ -129,13 +129,13 @@ def _row(record: Record, *, short: bool) -> Sequence[str]:
 def _who(attributes: dict[str, str]) -> str:
     """The subject, in brackets what was typed where it is in clear; else what was typed; and who did it, if somebody else."""
     subject, identity, actor = (attributes.get(name, "") for name in (names.SUBJECT, names.IDENTITY, names.ACTOR_ID))
-    who = subject or _brief(identity)
-    if subject and identity not in {"", subject} and _brief(identity) == identity:
+    who = subject or brief(identity)
+    if subject and identity not in {"", subject} and brief(identity) == identity:
         who = f"{who} ({identity})"
     return f"{who} by {actor}" if actor else who
 
 
-def _brief(text: str) -> str:
+def brief(text: str) -> str:
     """A hash by its beginning: enough to see that two are the same."""
     match = _HASH.fullmatch(text)
     return f"hashed:{match[1]}" if match else text

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-__all__ = ("moment",)
+__all__ = ("duration", "moment", "written")
 
 _AGO: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -30,6 +30,23 @@ def moment(text: str, *, now: datetime | None = None, end: bool = False) -> int:
         return _written(text, end=end)
     except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is no time: write 2026-11-24, 2026-11-24T10:00:00Z, or 15m, 2h, 7d (ago)") from None
+
+
+def duration(text: str) -> int:
+    """Seconds of `90s`, `15m`, `2h`, `7d`. Raises ValueError, saying what is understood."""
+    match = _AGO.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is no length of time: write 90s, 15m, 2h, 7d")
+    return int(timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds())
+
+
+def written(seconds: int) -> str:
+    """A length of time in its two longest units: `5m`, `1h 30m`."""
+    units = []
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, seconds = divmod(seconds, length)
+        units += [f"{number}{unit}"] if number else []
+    return " ".join(units[:2]) or "0s"
 
 
 def _written(text: str, *, end: bool) -> int:
