@@ -24,6 +24,7 @@ test: $(READY) ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-stores: $(READY) ## The long tests of collector and stores: outages of minutes, a million rows, clusters, restores (ARGS=)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[stores]'
 	@$(BIN)/python -m pytest -m stores $(ARGS)
 
 lint: $(READY) ## Check style (ruff) and types (mypy strict) of package, tests, examples and scripts
