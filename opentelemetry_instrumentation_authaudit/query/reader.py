@@ -59,7 +59,8 @@ def read(
     """
     streams: dict[str, list[Path]] = {}
     for path in files:
-        if not since or _first_moment(path) + 3 * _DAY > since:
+        first = _first_moment(path)
+        if not first or first + 3 * _DAY > since:
             journal = journal_of(path)
             streams.setdefault(f"{path.parent}/{journal.stream if journal else path.name}", []).append(path)
     seen: set[str] = set()

@@ -107,6 +107,12 @@ def test_old_files_are_left_closed(tmp_path: Path) -> None:
     assert [record.id for record in read([old, new], Unreadable(), since=DAY)] == ["aaaa-0002"]
 
 
+def test_a_collectors_file_is_opened_for_every_time(tmp_path: Path) -> None:
+    """Its name says nothing of when its records are from."""
+    path = write(tmp_path, [canonical(1)], name="audit.jsonl")
+    assert [record.id for record in read([path], Unreadable(), since=DAY)] == ["aaaa-0001"]
+
+
 def test_place_is_a_file_a_service_or_all_services(tmp_path: Path) -> None:
     """Dead letters are no part of the trail."""
     path = write(tmp_path, [canonical(1)])
