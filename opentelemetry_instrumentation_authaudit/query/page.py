@@ -46,7 +46,8 @@ td:last-child, th:last-child { padding-right: 0; }
   .many thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .many tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .many tr:last-child { border-bottom: 0; }
-  .many td { display: flex; max-width: none; overflow-wrap: anywhere; gap: 1rem; justify-content: space-between; text-align: right; border: 0; padding: .1rem 0; }
+  .many td { display: flex; max-width: none; overflow-wrap: anywhere;
+    gap: 1rem; justify-content: space-between; text-align: right; border: 0; padding: .1rem 0; }
   .many td::before { content: attr(data-is); color: var(--soft); flex: none; text-align: left; }
   .many td:empty { display: none; } }
 .bars td { border: 0; padding: .18rem .75rem .18rem 0; vertical-align: middle; }

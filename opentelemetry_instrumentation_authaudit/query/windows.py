@@ -19,9 +19,10 @@ MOST_WINDOWS: Final = 100_000
 class Window:
     """The attempts of one account, or from one address, and their counts, kept up to date one by one."""
 
-    __slots__ = ("_with_tries", "accounts", "addresses", "attempts", "failures", "tries")
+    __slots__ = ("_most", "_with_tries", "accounts", "addresses", "attempts", "failures", "tries")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_ATTEMPTS) -> None:
+        self._most = most
         self.attempts: deque[Attempt] = deque()
         self.tries = 0
         self.failures = 0
@@ -33,7 +34,7 @@ class Window:
 
     def add(self, attempt: Attempt) -> None:
         """Take in the newest attempt."""
-        if len(self.attempts) == MOST_ATTEMPTS:
+        if len(self.attempts) == self._most:
             self._leave(self.attempts.popleft())
         self.attempts.append(attempt)
         self.tries += attempt.tries
@@ -86,15 +87,17 @@ class Window:
 class Windows:
     """A window for each key, of which only those live that something happened in lately."""
 
-    def __init__(self, span: int) -> None:
+    def __init__(self, span: int, most: int = MOST_WINDOWS) -> None:
         """*span* is in nanoseconds."""
-        self._span = span
+        self._span, self._most = span, most
         self._windows: OrderedDict[str, Window] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
 
     def add(self, key: str, attempt: Attempt, *, begins: bool = True) -> Window | None:
         """The window of *key* with *attempt* in it. None where there is none and this attempt does not *begin* one."""
         begin = attempt.time - self._span
-        self._forget(begin)
         window = self._windows.get(key)
         if window is None:
             if not begins:
@@ -104,11 +107,12 @@ class Windows:
             self._windows.move_to_end(key)
             window.move(begin)
         window.add(attempt)
+        self._forget(begin)
         return window
 
     def _forget(self, begin: int) -> None:
         while self._windows:
             key, oldest = next(iter(self._windows.items()))
-            if len(self._windows) <= MOST_WINDOWS and oldest.attempts and oldest.attempts[-1].time >= begin:
+            if len(self._windows) <= self._most and oldest.attempts and oldest.attempts[-1].time >= begin:
                 return
             del self._windows[key]
