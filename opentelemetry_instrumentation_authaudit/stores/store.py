@@ -6,7 +6,7 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -79,6 +79,10 @@ class Address:
             others=others,
         )
 
+    def asking(self, **options: str) -> Address:
+        """The same with these options, also where it has others of their names."""
+        return replace(self, options=MappingProxyType({**self.options, **options}))
+
     @property
     def secret(self) -> str:
         """The password, also where a file holds it; empty if there is none. StoreError for a file that cannot be read."""
@@ -101,6 +105,9 @@ class Address:
 
 class Store(ABC):
     """Where records are kept. Asking changes nothing. Every method raises StoreError where the store cannot be reached or used."""
+
+    settling: float = 0.0
+    """Seconds for which the store may still lose what it has accepted, if it is killed."""
 
     @abstractmethod
     def __str__(self) -> str:
