@@ -11,14 +11,21 @@ from ..model import names
 from ..privacy.pseudonyms import folded
 from ..query.filters import Filters
 
-__all__ = ("EVENT", "SERVICE", "logsql", "quoted")
+__all__ = ("EVENT", "NAMES", "SERVICE", "logsql", "of_record", "quoted")
 
 EVENT: Final = "event_name"
 SERVICE: Final = "service.name"
+NAMES: Final = frozenset(
+    value
+    for name, value in vars(names).items()
+    if name.isupper() and not name.startswith("SCHEMA_") and not str(value).startswith("audit.") and isinstance(value, str)
+)
+"""Attributes of a record that are not called `audit.` something."""
 _LONGEST: Final = 8_192
 """Bytes of a clause. A question of more than 16 KiB is refused (`-search.maxQueryLen`); what is too long is left to us."""
 _WILD: Final = re.compile(r"\{\w+\}|\*")
 _SPECIAL: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
+_OTHER: Final = re.compile(r"[^\x00-\x7f]")
 _NOT_ASCII: Final = '"[^\\\\x00-\\\\x7f]"'
 _ABOUT: Final = 2 * _LONGEST - 1024
 """Bytes of all clauses: pipes come behind them."""
@@ -31,6 +38,11 @@ def logsql(filters: Filters) -> str:
         if len(text.encode()) + len(clause.encode()) < _ABOUT:
             text = f"{text} {clause}"
     return text
+
+
+def of_record(name: str) -> bool:
+    """Whether a field is an attribute of the record. Resource, scope and record are one flat object there."""
+    return name.startswith("audit.") or name in NAMES
 
 
 def quoted(text: str) -> str:
@@ -76,8 +88,12 @@ def _like(field: str, pattern: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """As a regular expression of RE2, which does not take all that `re.escape` writes."""
-    return _SPECIAL.sub(r"\\\1", text)
+    """As a regular expression of RE2, which does not take all that `re.escape` writes.
+
+    VictoriaLogs first looks for the words of the expression, and does not find one that ends with U+FFFD: any character stands for
+    those that are not ASCII.
+    """
+    return _OTHER.sub(".", _SPECIAL.sub(r"\\\1", text))
 
 
 def _identities(asked: Filters) -> str:

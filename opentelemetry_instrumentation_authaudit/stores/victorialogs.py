@@ -15,7 +15,7 @@ from ..query.filters import Filters
 from ..query.links import number
 from ..query.reader import Record
 from .errors import StoreError
-from .logsql import EVENT, SERVICE, logsql
+from .logsql import EVENT, NAMES, SERVICE, logsql, of_record, quoted
 from .store import Address, Progress, Store
 from .victorialogs_http import Connection
 
@@ -27,26 +27,27 @@ __all__ = ("VictoriaLogsStore", "open_address")
 _SECOND: Final = 1_000_000_000
 _STEPS: Final = ("1d", "1h", "1m", "1s")
 _AT_ONCE: Final = 20_000
-"""Records that are held in memory to be sorted. VictoriaLogs can sort, but only so many that its memory holds them all."""
 _A_FEW: Final = 1_000
 _END: Final = (1 << 63) - 1
 """Of all times that VictoriaLogs knows, in the year 2262."""
-_OWN: Final = frozenset(value for name, value in vars(names).items() if name.isupper() and isinstance(value, str))
-"""Resource and record are one flat object there; these attributes, and those that begin with `audit.`, are of the record."""
-_FIELDS: Final = ", ".join(
-    f'"{name}"'
-    for name in ("_time", EVENT, SERVICE, "severity_number", "trace_id", "span_id", *sorted(_OWN))
-    if "audit." not in name
-)
-_RECORDS: Final = f"fields {_FIELDS}, audit.*"
+_FIELDS: Final = ("_time", EVENT, SERVICE, "severity_number", "trace_id", "span_id", *sorted(NAMES))
+_RECORDS: Final = f"fields {', '.join(map(quoted, _FIELDS))}, audit.*"
 
 
 class VictoriaLogsStore(Store):
     """See `Store`."""
 
-    def __init__(self, address: Address) -> None:
-        """StoreError for an option that is none, or a password file that cannot be read."""
+    settling = 15.0
+    """With its default `-inmemoryDataFlushInterval` of 5 s: killed 8 s after its answer it had lost everything, after 12 s nothing."""
+
+    def __init__(self, address: Address, at_once: int = _AT_ONCE, a_few: int = _A_FEW) -> None:
+        """StoreError for an option that is none, or a password file that cannot be read.
+
+        *at_once*: records that are held in memory to be sorted (VictoriaLogs can sort, but only what fits into its own memory);
+        *a_few*: likewise, where the newest are asked for.
+        """
         self._address = address
+        self._at_once, self._a_few = at_once, a_few
         self.connection = Connection(address)
         self._place = f"{address.scheme}://{address.host}"
 
@@ -56,7 +57,7 @@ class VictoriaLogsStore(Store):
     def records(self, filters: Filters) -> Iterator[Record]:
         """See `Store`."""
         seen: set[str] = set()
-        for begin, end in self._windows(filters, _AT_ONCE):
+        for begin, end in self._windows(filters, self._at_once):
             for record in sorted(self._passing(filters, begin, end), key=_order):
                 if record.id not in seen:
                     seen.add(record.id)
@@ -65,7 +66,7 @@ class VictoriaLogsStore(Store):
     def last(self, filters: Filters, count: int) -> list[Record]:
         """See `Store`. It begins at the end."""
         found: dict[str, Record] = {}
-        for begin, end in self._windows(filters, max(_A_FEW, 2 * count), newest_first=True):
+        for begin, end in self._windows(filters, max(self._a_few, 2 * count), newest_first=True):
             if len(found) >= count:
                 break
             found.update((record.id, record) for record in self._passing(filters, begin, end))
@@ -73,7 +74,7 @@ class VictoriaLogsStore(Store):
 
     def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
         """See `Store`; progress in records. `Record.file` is the store: it has no smaller places."""
-        for begin, end in self._windows(filters, _AT_ONCE):
+        for begin, end in self._windows(filters, self._at_once):
             for record in self._passing(filters, begin, end):
                 progress(1)
                 yield record
@@ -122,7 +123,7 @@ class VictoriaLogsStore(Store):
     def _counts(self, question: str, span: tuple[int, int], step: str) -> list[tuple[int, int]]:
         """How many records there are in each step of time, for all that have some."""
         found = self.connection.objects(f"{question} | stats by (_time:{step}) count() n", *span)
-        return sorted((_nanoseconds(one["_time"]), number(one["n"])) for one in found)
+        return sorted((_time(one, self._place), number(one.get("n"))) for one in found)
 
 
 def open_address(address: Address) -> VictoriaLogsStore:
@@ -143,14 +144,10 @@ def _joined(counts: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int
 
 def _record(found: dict[str, str], place: str) -> Record:
     """StoreError for an answer without a time."""
-    attributes = {name: value for name, value in found.items() if name.startswith("audit.") or name in _OWN}
-    try:
-        time = _nanoseconds(found["_time"])
-    except (KeyError, ValueError):
-        raise StoreError(f"{place} answers not as VictoriaLogs does: check host and port") from None
+    attributes = {name: value for name, value in found.items() if of_record(name)}
     return Record(
         event=found.get(EVENT, ""),
-        time=time,
+        time=_time(found, place),
         attributes=attributes,
         number=number(attributes.get(names.SEQUENCE_NUMBER)),
         service=found.get(SERVICE, ""),
@@ -161,10 +158,14 @@ def _record(found: dict[str, str], place: str) -> Record:
     )
 
 
-def _nanoseconds(text: str) -> int:
-    """Of RFC 3339 in UTC with up to nine digits behind the point. ValueError if it is none."""
-    seconds = int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
-    return seconds * _SECOND + int(text[20:-1].ljust(9, "0"))
+def _time(found: dict[str, str], place: str) -> int:
+    """Nanoseconds, of RFC 3339 in UTC with up to nine digits behind the point."""
+    text = found.get("_time", "")
+    try:
+        seconds = int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
+        return seconds * _SECOND + int(text[20:-1].ljust(9, "0"))
+    except ValueError:
+        raise StoreError(f"{place} answers not as VictoriaLogs does: check host and port") from None
 
 
 def _order(record: Record) -> tuple[int, str, int]:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from ..journal.backlog import Batch
 from ..journal.canonical import decode, encode
-from ..model import names
 from ..pipeline.answers import Answer
 from ..pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
 from ..pipeline.otlp_http import HttpSender, Target
+from .logsql import SERVICE, of_record
 
 __all__ = ("VictoriaLogsSender",)
 
@@ -24,7 +24,6 @@ _ITS_OWN: Final = re.compile(
 _SUSPECT: Final = re.compile(
     rb'"key":"(?:_msg|_time|_stream|_stream_id|event_name|severity_number|severity_text|trace_id|span_id|scope\.|service\.name"|")'
 )
-_OF_RECORDS: Final = frozenset(value for name, value in vars(names).items() if name.isupper() and isinstance(value, str))
 
 
 class VictoriaLogsSender:
@@ -61,9 +60,9 @@ def _without_its_own(canonical: bytes) -> bytes:
 def _resource(described: bytes) -> bytes:
     """Without what looks like an attribute of the record."""
     resource: dict[str, Any] = json.loads(described)
-    kept = [item for item in resource.get("attributes", []) if not _looks_like_of_a_record(item["key"])]
+    kept = [item for item in resource.get("attributes", []) if item["key"] == SERVICE or not _taken(item["key"])]
     return json.dumps({**resource, "attributes": kept}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _looks_like_of_a_record(name: str) -> bool:
-    return name.startswith("audit.") or name in _OF_RECORDS or (name != "service.name" and _ITS_OWN.fullmatch(name) is not None)
+def _taken(name: str) -> bool:
+    return of_record(name) or _ITS_OWN.fullmatch(name) is not None

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
-from .postgresql_server import database, postgresql
+from collections.abc import Iterator
 
-__all__ = ("database", "postgresql")
+import pytest
+
+from .postgresql_server import database, postgresql  # noqa: F401 -- fixtures
+from .victorialogs_server import Tenant, VictoriaLogs
+
+
+@pytest.fixture(scope="session")
+def victorialogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaLogs]:
+    """VictoriaLogs on one machine."""
+    with VictoriaLogs(tmp_path_factory.mktemp("victorialogs"), "single", "-futureRetention=100y") as server:
+        assert isinstance(server, VictoriaLogs)
+        yield server
+
+
+@pytest.fixture
+def tenant(victorialogs: VictoriaLogs) -> Tenant:
+    """A tenant of VictoriaLogs without records."""
+    return victorialogs.tenant()
