@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValu
 from opentelemetry_instrumentation_authaudit.model import names
 from tests.cli.command import authaudit
 
-from .conftest import post
+from .conftest import fill, post
 from .running import Collector, missing, until
 from .traffic import application, attribute, record, request
 
@@ -124,16 +123,6 @@ def test_the_volume_is_full(small_volume: Path, tmp_path: Path) -> None:
             assert running.finish()
         assert missing(running.told, collector.ids()) == set()
         verified(collector.files, tmp_path)
-
-
-def fill(descriptor: int) -> None:
-    """Write zeros until nothing more fits."""
-    size = 65536
-    while size:
-        try:
-            os.write(descriptor, bytes(size))
-        except OSError:
-            size //= 2
 
 
 def test_what_was_acknowledged_survives_a_kill(collector: Collector) -> None:

@@ -22,7 +22,7 @@ class LogStore(Server):
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.url, self.store = f"http://127.0.0.1:{self.port}", f"victorialogs://127.0.0.1:{self.port}"
-        command = [
+        command: list[str | Path] = [
             needed("victoria-logs"),
             f"-httpListenAddr=127.0.0.1:{self.port}",
             f"-storageDataPath={folder / 'data'}",
