@@ -51,10 +51,10 @@ def findings(recorded_ones: Iterable[Record], detections: list[Detection] | None
     return [finding for detection in used for finding in detection.findings()]
 
 
-def failure(second: float, account: str, address: str = "192.0.2.1", *, failed: bool = True, **more: str) -> Record:
+def failure(second: float, account: str, address: str = "192.0.2.1", *, failed: bool = True, repeats: str = "") -> Record:
     """A sign-in."""
     outcome = "failure" if failed else "success"
-    found = {names.OUTCOME: outcome, names.IDENTITY: account, names.CLIENT_ADDRESS: address, **more}
+    found = {names.OUTCOME: outcome, names.IDENTITY: account, names.CLIENT_ADDRESS: address, names.REPEATS: repeats}
     return Record("auth.sign_in", int((1_000_000 + second) * SECOND), {name: value for name, value in found.items() if value})
 
 
@@ -118,7 +118,7 @@ def test_an_office_behind_one_address_is_no_sprayer() -> None:
 
 def test_repetitions_recorded_as_one_count_as_what_they_were() -> None:
     """A client that sends the same bad credentials with every request is told of twice; the second record says how often."""
-    told = [failure(0, "ann"), failure(60, "ann", **{names.REPEATS: "98"})]
+    told = [failure(0, "ann"), failure(60, "ann", repeats="98")]
     (finding,) = findings(told)
     assert finding.failures == 99
 
