@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "digest": "write down which streams there are, for verify --registry",
     "ship": "deliver what the journals hold to the collector, once or --follow",
     "store": "make the tables of a database, or bring them up to date: init, upgrade",
+    "reconcile": "does a store hold everything that it should? ships again what it lacks",
     "doctor": "is everything watched, written and delivered here?",
     "collector": "run the OpenTelemetry Collector with our configuration",
     "keys": "the keys of hashed identities and addresses: list, rotate, destroy",

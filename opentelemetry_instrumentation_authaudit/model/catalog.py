@@ -143,6 +143,7 @@ _ROWS: Final = (
     EventSpec(96, "audit.records_lost", ("lose_records",), _F_.AUDIT, _Y, "Records could not be kept", _ERROR),
     EventSpec(103, "audit.records_expired", ("expire_records",), _F_.AUDIT, _Y, "Records were deleted: their time was over, or room was needed"),
     EventSpec(104, "audit.records_refused", ("refuse_records",), _F_.AUDIT, _Y, "The receiver refused a record for good", _ERROR),
+    EventSpec(105, "audit.reconciled", ("reconcile_store",), _F_.AUDIT, _Y, "A store was compared with what it should hold, and repaired if asked to"),
     EventSpec(98, "audit.checkpoint", ("checkpoint",), _F_.AUDIT, _Y, "State of the chain, signed where a key is configured"),
     EventSpec(102, "audit.summary", ("summarize",), _F_.AUDIT, _Y, "Counts of what was not recorded one by one"),
     EventSpec(99, "custom", ("{name}",), _F_.CUSTOM, _Y, "An application's own event, named custom.<name>"),

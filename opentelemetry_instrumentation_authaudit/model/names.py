@@ -74,6 +74,11 @@ EXPIRED_HASH: Final = "audit.records_expired.hash"
 REFUSED_STREAM: Final = "audit.records_refused.stream_id"
 REFUSED_NUMBER: Final = "audit.records_refused.number"
 REFUSED_HASH: Final = "audit.records_refused.hash"
+RECONCILED_RECORDS: Final = "audit.reconciled.records"
+RECONCILED_MISSING: Final = "audit.reconciled.missing"
+RECONCILED_REPAIRED: Final = "audit.reconciled.repaired"
+RECONCILED_DIFFERENT: Final = "audit.reconciled.different"
+RECONCILED_UNKNOWN: Final = "audit.reconciled.unknown"
 
 MANDATORY: Final = (RECORD_ID, LOG, ACTION, STRATEGY, OUTCOME, LIBRARY, SCHEMA)
 """Attributes that every record of an authentication event carries."""

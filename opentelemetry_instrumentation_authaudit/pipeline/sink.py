@@ -111,6 +111,12 @@ class Pipeline:
             return self._dedup(typed(event))
         return None
 
+    def tell(self, event: AuditEvent, facts: Mapping[str, str]) -> str | None:
+        """Record *event*, one of the audit itself, with *facts* as attributes of its own; else as a call."""
+        with guard("pipeline.sink"):
+            return None if self._config.sdk_disabled else self._emit(event, lambda _stream: facts)
+        return None
+
     def force_flush(self, timeout_s: float = SHUTDOWN_SECONDS) -> bool:
         """Force the journal to the disk and deliver everything; whether that was done within *timeout_s* seconds."""
         life = self._life
@@ -149,15 +155,15 @@ class Pipeline:
         self._count("dropped")
         return None
 
-    def _emit(self, event: AuditEvent) -> str | None:
+    def _emit(self, event: AuditEvent, facts: Facts | None = None) -> str | None:
         with self._alone as alone:
             if not alone:  # what our own telling does (an exporter that authenticates, a signal handler in the midst of it)
                 return None
             life = self._living()
-            record_id = life.emit(event)
+            record_id = life.emit(event, facts)
             if record_id is None and life.stream.ended:  # shut down by another thread in this moment
                 life = self._living()
-                record_id = life.emit(event)
+                record_id = life.emit(event, facts)
             if record_id is not None:
                 self._look_after(life)
             life.upkeep.wake()
