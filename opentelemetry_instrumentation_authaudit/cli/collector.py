@@ -7,6 +7,7 @@ import os
 import select
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -25,12 +26,13 @@ examples:
   authaudit collector run --overlay victorialogs                into VictoriaLogs too
   authaudit collector run --config production                   client certificates, tokens, VictoriaLogs behind a queue, files
   authaudit collector run --config production --overlay clickhouse
-  authaudit collector run --dry-run                             the command and the variables, for a service of your own
+  authaudit collector run --print                               the variables and the command, for a service of your own
 
 A configuration is a name or a file; its first lines name the variables it reads. The collector is --binary, or otelcol-authaudit or
 otelcol-contrib on PATH, or what `make collector` has built. Records are kept for OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME (days, or infinity;
-90): what is older is deleted at the start and once a day. The collector takes the place of this process: signals and its exit code are
-its own. Exit codes before that: 2 used wrongly, 3 no collector, or a folder that cannot be made.
+90): at the start and once a day `authaudit retention apply` deletes what is older, except what is under legal hold, and says so in the
+trail; a service of your own has the collector delete (AUTHAUDIT_RETENTION_DAYS), which knows of neither. The collector takes the place of
+this process: signals and exit code are its own. Exit codes before that: 2 used wrongly, 3 no collector, or a folder that cannot be made.
 """
 
 CONFIGS: Final = {
@@ -45,6 +47,8 @@ OVERLAYS: Final = {"victorialogs": ("embedded", "queued"), "clickhouse": ("produ
 _PROGRAMS: Final = ("otelcol-authaudit", "otelcol-contrib")
 _DAY: Final = 86_400.0  # seconds
 _PRIVATE: Final = 0o750
+_CLOSED: Final = "*-????-??-??T*.jsonl"
+"""Files that the collector has done with."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +63,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     help_ = "where its queue lies ($AUTHAUDIT_QUEUE_DIR, else /var/lib/authaudit-queue)"
     parser.add_argument("--queue-dir", type=Path, metavar="PATH", help=help_)
     parser.add_argument("--binary", type=Path, metavar="PATH", help="the collector")
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    parser.add_argument("--archive", type=Path, metavar="DIR", help="put what is too old into this folder before it is deleted")
+    parser.add_argument("--every", type=float, default=_DAY, help=argparse.SUPPRESS)  # tests have no day to wait
+    help_ = "only print the variables and the command, for a service of your own"
+    parser.add_argument("--print", action="store_true", help=help_)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,28 +77,30 @@ def run(options: argparse.Namespace) -> int:
         raise CliError(str(error)) from None
     files = configurations(options.config, options.overlay)
     binary = _binary(options.binary)
-    given = {RETENTION_DAYS: str(lifetime or 0)}
+    # The file exporter would delete without a word, and what is under legal hold too: it does not where we do.
+    given = {RETENTION_DAYS: str(lifetime or 0) if options.print else "0"}
     given |= {name: str(path.absolute()) for name, path in ((FILES, options.dir), (QUEUE, options.queue_dir)) if path}
     environment = collector_environment(**given)
     command = [str(binary), *(word for file in files for word in ("--config", str(file)))]
-    if options.dry_run:
+    if options.print:
         _show(command, environment)
     else:
-        _prepare(files, environment, lifetime)
+        _prepare(files, environment)
+        kept = f"{lifetime} days" if lifetime else "for ever"
+        said = f"{', '.join(map(str, files))}; files in {environment[FILES]}, kept {kept}"
+        print(f"authaudit collector: {said}", file=sys.stderr, flush=True)
+        if lifetime:
+            _keep_retention(Path(environment[FILES]), options.archive, options.every)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so
         os.execve(binary, command, environment)  # noqa: S606 -- no shell is wanted
     return 0
 
 
-def _prepare(files: list[Path], environment: dict[str, str], lifetime: int | None) -> None:
-    """The folders that the configuration writes into, and what keeps them at their size."""
-    folder = Path(environment[FILES])
-    _make(folder, FILES, "--dir")
+def _prepare(files: list[Path], environment: dict[str, str]) -> None:
+    """The folders that the configuration writes into."""
+    _make(Path(environment[FILES]), FILES, "--dir")
     if any(QUEUE in file.read_text(encoding="utf-8") for file in files):
         _make(Path(environment[QUEUE]), QUEUE, "--queue-dir")
-    kept = f"{lifetime} days" if lifetime else "for ever"
-    print(f"authaudit collector: {', '.join(map(str, files))}; files in {folder}, kept {kept}", file=sys.stderr, flush=True)
-    _keep_retention(folder, lifetime)
 
 
 def configurations(config: str, overlays: list[str]) -> list[Path]:
@@ -156,9 +165,9 @@ def _show(command: list[str], environment: dict[str, str]) -> None:
     print(shlex.join(command))
 
 
-def _keep_retention(folder: Path, lifetime: int | None) -> None:
+def _keep_retention(folder: Path, archive: Path | None, every: float) -> None:
     """Now, and once a day in a process of its own that goes when the collector has gone: then the pipe has no other end any more."""
-    _apply_retention(folder, lifetime)
+    _apply_retention(folder, archive)
     here, collectors = os.pipe()
     os.set_inheritable(collectors, True)  # noqa: FBT003 -- the only argument it has
     if os.fork():
@@ -167,10 +176,13 @@ def _keep_retention(folder: Path, lifetime: int | None) -> None:
     os.close(collectors)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the collector
         signal.signal(number, signal.SIG_IGN)
-    while not select.select([here], [], [], _DAY)[0]:
-        _apply_retention(folder, lifetime)
+    while not select.select([here], [], [], every)[0]:
+        _apply_retention(folder, archive)
     os._exit(0)
 
 
-def _apply_retention(folder: Path, lifetime: int | None) -> None:
-    """Delete the files of the collector in *folder* whose newest record is older than *lifetime* days; None: none."""
+def _apply_retention(folder: Path, archive: Path | None) -> None:
+    """By the command itself, which knows holds and tells what it deletes. Its failure is no reason not to collect; it says what it is."""
+    if any(folder.glob(_CLOSED)):
+        command = [sys.executable, "-m", __package__.partition(".")[0], "retention", "apply", "--store", str(folder)]
+        subprocess.run([*command, *(("--archive", str(archive)) if archive else ())], check=False)  # noqa: S603 -- ourselves
