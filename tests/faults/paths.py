@@ -165,7 +165,7 @@ _PROGRAMS: Final = (
     ),
     Path_(
         "threads that still tell while the interpreter ends",
-        "import threading\ndef on():\n    while True:\n        tell()\n[threading.Thread(target=on, daemon=True).start() for _ in range(3)]\n"
+        "tell(20)\nimport threading\ndef on():\n    while True:\n        tell()\n[threading.Thread(target=on, daemon=True).start() for _ in range(3)]\n"
         "import time; time.sleep(0.3)",
     ),
 )
