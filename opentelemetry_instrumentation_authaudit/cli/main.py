@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "tail": "the newest records, and those to come (-f)",
     "report": "what failed, who is attacked, who came from somewhere new; as a page with --html",
     "verify": "is the evidence whole? what was changed, removed or added",
+    "retention": "how long records are kept: show, apply, archive before; legal holds",
     "digest": "write down which streams there are, for verify --registry",
     "ship": "deliver what the journals hold to the collector, once or --follow",
     "store": "make the tables of a database, or bring them up to date: init, upgrade",

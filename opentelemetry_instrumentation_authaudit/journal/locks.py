@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ("HeldLock",)
+__all__ = ("HeldLock", "described")
 
 
 class HeldLock:
@@ -84,3 +84,12 @@ class HeldLock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What the process that made the lock file *path* wrote into it; empty where that cannot be read."""
+    try:
+        found = json.loads(path.read_bytes() or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

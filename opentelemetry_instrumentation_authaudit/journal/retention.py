@@ -18,7 +18,7 @@ from .archive import ArchiveError, archive
 from .canonical import digest, number_of
 from .follow import first_in, last_in
 from .holds import HoldsUnreadable, in_force, touched
-from .locks import HeldLock
+from .locks import HeldLock, described
 from .names import JournalFile, cursor_path, dead_path, files, lock_path
 from .targets import lacking_from
 
@@ -64,10 +64,13 @@ class Retention:
     lifetime: int | None
     """Days; None keeps everything."""
     max_bytes: int | None
-    delivering: bool
-    """Whether what is not acknowledged must stay; without delivery nothing counts as unacknowledged."""
+    delivering: bool | None
+    """Whether what is not acknowledged must stay; without delivery nothing counts as unacknowledged. None: as each process says
+    that it does, in its lock file."""
     expired: list[Expired] = field(default_factory=list)
     """What was deleted, or is about to be, and not told yet."""
+    failures: list[str] = field(default_factory=list)
+    """Why files could not be archived, and so are kept."""
 
     def plan(self, now: int, *, room: int = 0) -> Plan:
         """What becomes of every file at *now* (nanoseconds since the epoch), so that *room* more bytes fit.
@@ -96,18 +99,15 @@ class Retention:
         """Delete what the rules allow, once it is noted in `expired` and *tell* has put that into the evidence; what was deleted.
 
         If *tell* says that it could not, nothing is. With *archive_in* every file is archived before; those that cannot be are
-        kept, and ArchiveError says of the first of them why. While another process does the same nothing is done, or with *wait*
-        it is waited for.
+        kept, and `failures` says why. While another process does the same nothing is done, or with *wait* it is waited for.
         """
-        failures: list[ArchiveError] = []
+        if self.lifetime is None and self.max_bytes is None:
+            return []
         with alone(self.folder, wait=wait) as only:
             going = self._going(self.plan(now)) if only else []
-            safe = going if archive_in is None else [item for item in going if self._archived(item.file, archive_in, failures)]
+            safe = going if archive_in is None else [item for item in going if self._archived(item.file, archive_in)]
             self.expired.extend(self._expired(safe))
-            gone = self._delete(item.file for item in safe) if safe and tell() else []
-        if failures:
-            raise failures[0]
-        return gone
+            return self._delete(item.file for item in safe) if safe and tell() else []
 
     def used(self) -> int:
         """Bytes of all journal files of the folder."""
@@ -142,7 +142,9 @@ class Retention:
         if taken is not None:
             taken.forget()
         needs = [(last, "it is being written")] if taken is None else []
-        if self.delivering:
+        if self.delivering is None and described(path).get("delivering") is False:
+            return needs
+        if self.delivering is not False:
             position = cursor.load(cursor_path(self.folder, stream))
             reached = JournalFile.parse(position.file) if position is not None else None
             needs.append((reached.part if reached is not None else 0, "it waits for delivery"))
@@ -170,13 +172,13 @@ class Retention:
         except OSError:
             return None
 
-    def _archived(self, file: JournalFile, folder: Path, failures: list[ArchiveError]) -> bool:
+    def _archived(self, file: JournalFile, folder: Path) -> bool:
         try:
             archive(self.folder / file.name, folder)
             if (dead := dead_path(self.folder, file.stream)).exists():  # it goes with the last file of the stream
                 archive(dead, folder)
         except ArchiveError as error:
-            failures.append(error)
+            self.failures.append(str(error))
             return False
         return True
 

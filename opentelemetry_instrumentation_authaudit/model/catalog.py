@@ -139,7 +139,7 @@ _ROWS: Final = (
     EventSpec(94, "alert.rate_limited", ("detect_rate_limit",), _F_.ALERT, _Y, "A limit was exceeded", _WARN),
     EventSpec(95, "audit.start", ("start_audit",), _F_.AUDIT, _Y, "This process began to audit"),
     EventSpec(100, "audit.stop", ("stop_audit",), _F_.AUDIT, _Y, "This process stopped in good order"),
-    EventSpec(101, "audit.config_change", ("change_audit_config", "rotate_hash_key", "destroy_hash_key"), _F_.AUDIT, _Y, "What is recorded was changed", _WARN),
+    EventSpec(101, "audit.config_change", ("change_audit_config", "rotate_hash_key", "destroy_hash_key", "hold_records", "release_records"), _F_.AUDIT, _Y, "What is recorded was changed", _WARN),
     EventSpec(96, "audit.records_lost", ("lose_records",), _F_.AUDIT, _Y, "Records could not be kept", _ERROR),
     EventSpec(103, "audit.records_expired", ("expire_records",), _F_.AUDIT, _Y, "Records were deleted: their time was over, or room was needed"),
     EventSpec(104, "audit.records_refused", ("refuse_records",), _F_.AUDIT, _Y, "The receiver refused a record for good", _ERROR),

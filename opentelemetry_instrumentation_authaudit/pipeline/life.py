@@ -187,6 +187,7 @@ class Life:
             "host": socket.gethostname(),
             "started": self._started,
             "delivering": self._retention.delivering,
+            "log_lifetime": self._config.log_lifetime,
             "hash_key": self._policy.keys.first.id if self._policy is not None else "",
             "guard_errors": dict(errors),
         }

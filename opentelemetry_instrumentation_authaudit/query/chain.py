@@ -169,7 +169,8 @@ class StreamCheck:
 def missing(number: int, before: Link | None, behind: Link, expiry: Expiry, refused: Collection[int] = ()) -> Finding:
     """The finding for what is missing from *number* on, up to *behind*; *before*: the record before it, None at the beginning.
 
-    Retention deletes whole files: what is missing within one was not deleted by it, whatever its age.
+    Retention deletes whole files: what is missing within one was not deleted by it, whatever its age. A database, which has no
+    lines, deletes rows.
     """
     last = behind.number - 1
     if sum(number <= other <= last for other in refused) == last - number + 1:
@@ -178,7 +179,7 @@ def missing(number: int, before: Link | None, behind: Link, expiry: Expiry, refu
     told = expiry.told_from(behind)
     if told is not None and told <= number:
         return _found(Kind.EXPIRED, behind, f"{_which(number, last)} gone: retention deleted them, and the evidence says so")
-    if expiry.over(behind) and (before is None or _file(before) != _file(behind)):
+    if expiry.over(behind) and (before is None or not _in_one_file(before, behind)):
         says = f"{_which(number, last)} gone: older than the lifetime of {expiry.lifetime} days"
         return _found(Kind.EXPIRED, behind, says)
     says = _which(number, last if told is None else told - 1)
@@ -191,8 +192,9 @@ def _which(first: int, last: int) -> str:
     return f"record {first} is" if first == last else f"records {first} to {last} are"
 
 
-def _file(link: Link) -> str:
-    return link.file.rpartition(":")[0]
+def _in_one_file(link: Link, other: Link) -> bool:
+    (file, colon, _), (others, _, _) = link.file.rpartition(":"), other.file.rpartition(":")
+    return bool(colon) and file == others
 
 
 def _found(kind: Kind, link: Link, says: str) -> Finding:

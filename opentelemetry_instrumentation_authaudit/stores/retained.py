@@ -1,0 +1,125 @@
+"""Retention as every store offers it: what is kept for how long, what would go, let it go, keep what is held."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from ..model.lifetime import Fate, Hold, Plan
+from .errors import StoreError
+from .store import SCHEMES, Address
+
+__all__ = ("Applied", "Holding", "Retained", "Standing", "Wish", "open_holding", "open_retained")
+
+_MODULES: Final = {
+    "postgresql": "postgresql.retention",
+    "clickhouse": "clickhouse_retention",
+    "victorialogs": "victorialogs_retention",
+}
+"""A module that opens a store, and the one that applies its retention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How long records are to be kept."""
+
+    lifetime: int | None
+    """Days; None is infinity."""
+    explicit: bool = False
+    """Somebody asked for just this now; else it is what the option log_lifetime says."""
+
+    def __str__(self) -> str:
+        return "for ever" if self.lifetime is None else f"{self.lifetime} day{'s' if self.lifetime != 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a store stands at a moment."""
+
+    place: str
+    """Never with a password."""
+    kind: str
+    """For people: `journal`, `collector's files`, `PostgreSQL` ..."""
+    lifetime: int | None
+    """In force, in days; None is infinity."""
+    oldest: int | None = None
+    """Time of the oldest record (nanoseconds since the epoch); None where there is none, or it is not known."""
+    newest: int | None = None
+    size: int | None = None
+    """Bytes; None: not known."""
+    plan: Plan = field(default_factory=lambda: Plan(()))
+    """What the next application does with every unit."""
+    holds: tuple[Hold, ...] = ()
+    """In force."""
+    notes: tuple[str, ...] = ()
+    """What else the operator should know."""
+
+    @property
+    def held(self) -> int:
+        """Units that only a hold keeps."""
+        return sum(decision.fate is Fate.HELD for decision in self.plan.decisions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an application did."""
+
+    place: str
+    deleted: tuple[str, ...] = ()
+    """Units."""
+    changed: str = ""
+    """What it changed beside that, for people: the store's own rule."""
+    failure: str = ""
+    """Why it did not do all of it."""
+
+
+class Retained(ABC):
+    """A store whose retention can be looked at and applied. *now* is nanoseconds since the epoch. Methods raise StoreError."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Where it is, for people; never with a password."""
+
+    @abstractmethod
+    def standing(self, now: int) -> Standing:
+        """How it stands. Changes nothing."""
+
+    @abstractmethod
+    def apply(self, now: int, *, archive_in: Path | None = None) -> Applied:
+        """Delete what is over, or see to it that the store does. What is deleted by us is archived before, told before."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """Where legal holds are written down. Methods raise StoreError."""
+
+    def holds(self) -> list[Hold]:
+        """Every hold that was set here and not released, ended ones too."""
+
+    def hold(self, hold: Hold) -> None:
+        """Keep the records that *hold* concerns."""
+
+    def release(self, hold: Hold) -> None:
+        """Keep them no longer."""
+
+
+def open_retained(url: str, wish: Wish) -> Retained:
+    """The retention of the store at *url*; it connects to nothing before it is asked. StoreError."""
+    address = Address.parse(url)
+    if address.scheme not in SCHEMES:
+        raise StoreError(f"{address.scheme}:// is no store; there are {', '.join(sorted(SCHEMES))}, and paths")
+    module = import_module(f".{_MODULES[SCHEMES[address.scheme]]}", __package__)
+    found: Retained = module.retained(address, wish)
+    return found
+
+
+def open_holding(url: str) -> Holding:
+    """Where the holds on the store at *url* are written down. StoreError, also for a store that knows none."""
+    found = open_retained(url, Wish(None))
+    if not isinstance(found, Holding):
+        says = "deletes by age alone and knows no holds: hold the records in PostgreSQL, or in the files of the collector"
+        raise StoreError(f"{found} {says}")
+    return found
