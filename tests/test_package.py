@@ -55,6 +55,17 @@ def test_what_it_declares_is_enough(installed: Path) -> None:
     assert "query" in run(installed / "authaudit", "--help")
 
 
+def test_the_collectors_configurations_are_in_it(installed: Path) -> None:
+    """Somebody has no checkout: `authaudit collector run` finds every configuration in the installed package, and they are ours."""
+    flags = ("--print", "--binary", sys.executable, "--config", "queued", "--overlay", "victorialogs")
+    files = [Path(word) for word in run(installed / "authaudit", "collector", "run", *flags).splitlines()[-1].split()[2::2]]
+    assert [path.name for path in files] == ["config.yaml", "config.queued.yaml", "victorialogs.yaml"]
+    for path in files:
+        assert path.is_relative_to(installed.parent)
+        ours = ROOT / "collector" / path.relative_to(next(folder for folder in path.parents if folder.name == "_collector"))
+        assert path.read_bytes() == ours.read_bytes()
+
+
 def test_opentelemetry_instrument_finds_it(installed: Path) -> None:
     """An unchanged program under `opentelemetry-instrument`, without any distro, is instrumented."""
     program = (
