@@ -1,4 +1,4 @@
-"""Write an env file with the options of the audit log, and say what to do next."""
+"""Write an env file with the options of the audit log, make the tables of its store, and say what to do next."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..config import ConfigError, load, option
 from ..instrumentor import known_fields
 from ..instrumentors.registry import LIBRARIES
 from .main import CliError
+from .store import install
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -20,6 +21,7 @@ examples:
   authaudit init
   authaudit init --include-fields email,username --ip-privacy-mode truncate
   authaudit init --exclude-strategies magic_link,oauth --exclude-actions sign_in_with_token --log-lifetime 30
+  authaudit init --store postgresql://admin@db/shop?table=account_audit_logs       as well make the table: authaudit store init
 """
 
 _ALWAYS = ("log_name", "ip_privacy_mode", "log_lifetime")
@@ -33,6 +35,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         flags = [f"--{name.replace('_', '-')}", *(["--audit-log"] if name == "log_name" else [])]
         default = f" (default: {row.default})" if row.default else ""
         parser.add_argument(*flags, dest=name, metavar="VALUE", help=f"{row.meaning.replace('%', '%%')} {row.values}{default}")
+    parser.add_argument(
+        "--store", metavar="URL", help="a database, in which the tables for the records are made: postgresql://user@host/db"
+    )
     parser.add_argument("--output", type=Path, default=Path("authaudit.env"), metavar="FILE", help="default: authaudit.env")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
 
@@ -41,9 +46,11 @@ def run(options: argparse.Namespace) -> int:
     """Check the values, write the file."""
     given = {name: getattr(options, name) for name in _FLAGS if getattr(options, name) is not None}
     try:
-        load({}, libraries=frozenset(library.name for library in LIBRARIES), fields=known_fields(), raises=True, **given)
+        config = load({}, libraries=frozenset(library.name for library in LIBRARIES), fields=known_fields(), raises=True, **given)
     except ConfigError as error:
         raise CliError(str(error).replace("authaudit: the configuration has faults:", "these values cannot be used:")) from None
+    if options.store:
+        install(options.store, config)
     content = _content(given)
     try:
         how = os.O_TRUNC if options.force else os.O_EXCL

@@ -10,7 +10,7 @@ from ..store import Address
 
 if TYPE_CHECKING:
     from ..installer import Wishes
-    from .installer import PostgresInstaller
+    from .installing import PostgresInstaller
     from .store import PostgresStore
 
 __all__ = ("installer", "open_address")
@@ -27,7 +27,7 @@ def open_address(address: Address) -> PostgresStore:
 def installer(address: Address, wishes: Wishes) -> PostgresInstaller:
     """Who makes and upgrades the table at *address*. StoreError likewise."""
     _need_psycopg()
-    from .installer import PostgresInstaller  # noqa: PLC0415
+    from .installing import PostgresInstaller  # noqa: PLC0415
 
     return PostgresInstaller(address, wishes)
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
@@ -22,7 +23,7 @@ from psycopg import errors
 from ...journal.backlog import Batch
 from ...pipeline.answers import ACCEPTED, Answer, Verdict
 from ...pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
-from .connection import Connection, Target, statement
+from .connection import Connection, Target, explained, statement
 from .rows import COLUMNS, Row, Source, row_of
 from .verdicts import answer_to
 
@@ -107,6 +108,8 @@ class PostgresSender:
                     new = self._put_source(connection, source, days)
         except psycopg.Error as error:
             answer = answer_to(error)
+            if error.sqlstate is None or answer.verdict is Verdict.MISCONFIGURED:  # it speaks of the server, not of records
+                answer = replace(answer, detail=str(explained(error, self._target)))
             if connection is not None and (connection.closed or isinstance(error, errors.ReadOnlySqlTransaction)):
                 self._drop()
             return answer

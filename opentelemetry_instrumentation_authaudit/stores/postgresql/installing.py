@@ -15,6 +15,9 @@ from .names import Roles
 __all__ = ("PostgresInstaller",)
 
 _LOCK: Final = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('authaudit store'))"
+_THERE: Final = """
+SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = %s AND n.nspname = %s"""
 _ADMINISTRATOR: Final = "An administrator does"
 _RIGHTS: Final = """
 SELECT current_user, r.rolsuper, r.rolcreaterole, has_database_privilege(current_database(), 'CREATE'), current_database(),
@@ -77,10 +80,9 @@ class PostgresInstaller:
         return version or 0
 
     def _exists(self, connection: Connection, ending: str = "") -> bool:
-        row = connection.execute(
-            "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [self._schema.table.with_name(ending)]
-        ).fetchone()
-        return bool(row and row[0])
+        """Whether there is that table; asked of the catalogue, because who asks may not be let into the schema."""
+        name = f"{self._schema.table.name}_{ending}" if ending else self._schema.table.name
+        return connection.execute(_THERE, [name, self._schema.table.schema]).fetchone() is not None
 
     def _check(self, connection: Connection, *, fresh: bool) -> None:
         """Say at once everything that is missing."""
