@@ -14,6 +14,7 @@
 #   AUTHAUDIT_VICTORIALOGS_NODES          of the fronts: the storage nodes, host:port,host:port
 #   AUTHAUDIT_VICTORIALOGS_CLUSTER_PASSWORD_FILE  what fronts and storage nodes know each other by, if set
 #   AUTHAUDIT_VICTORIALOGS_URL            of auth: the store; http://127.0.0.1:9428. Of alert: where it asks
+#   AUTHAUDIT_VICTORIALOGS_INTERNAL       of auth: where its own health, metrics and flags are served; 127.0.0.1:8426
 #   AUTHAUDIT_VICTORIALOGS_AUTH           of auth: its configuration; vmauth.yml beside this file
 #   AUTHAUDIT_VICTORIALOGS_BIN            where the programs are, if not in PATH (`make collector` says)
 set -eu
@@ -73,6 +74,7 @@ case $role in
         export AUTHAUDIT_VICTORIALOGS_URL="${AUTHAUDIT_VICTORIALOGS_URL:-http://127.0.0.1:9428}"
         exec "${bin}vmauth" \
             -httpListenAddr="${AUTHAUDIT_VICTORIALOGS_LISTEN:-127.0.0.1:8427}" \
+            -httpInternalListenAddr="${AUTHAUDIT_VICTORIALOGS_INTERNAL:-127.0.0.1:8426}" \
             -auth.config="${AUTHAUDIT_VICTORIALOGS_AUTH:-$here/vmauth.yml}" \
             -configCheckInterval=5s \
             "$@"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..journal.backlog import Batch
 from ..journal.canonical import decode, encode
-from ..pipeline.answers import Answer
+from ..pipeline.answers import Answer, Verdict
 from ..pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
 from ..pipeline.otlp_http import HttpSender, Target
 from .logsql import SERVICE, of_record
@@ -35,9 +35,12 @@ class VictoriaLogsSender:
     def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
         """See `Sender`."""
         try:
-            return self._http.send(batch and _storable(batch), timeout)
+            answer = self._http.send(batch and _storable(batch), timeout)
         except NOT_ENCODABLE:
             return UNENCODABLE
+        if answer.verdict is Verdict.REJECTED and self._http.send(None, timeout).verdict is Verdict.REJECTED:
+            return replace(answer, verdict=Verdict.MISCONFIGURED)  # vmauth answers 400 to a user who may not write
+        return answer
 
     def close(self) -> None:
         """See `Sender`."""

@@ -44,7 +44,12 @@ class VictoriaLogs(Server):
             "OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME": "infinity",
             **environ,
         }
-        super().__init__([SETTINGS / "run.sh", role, *flags], f"{self.url}/health", folder / f"{role}.log", **settings)
+        health = self.port
+        if role == "auth":
+            health = free_port()
+            settings["AUTHAUDIT_VICTORIALOGS_INTERNAL"] = f"127.0.0.1:{health}"
+        command: list[str | Path] = [SETTINGS / "run.sh", role, *flags]
+        super().__init__(command, f"http://127.0.0.1:{health}/health", folder / f"{role}.log", **settings)
 
     @property
     def url(self) -> str:
