@@ -1,11 +1,9 @@
--- Made by `authaudit store init --store clickhouse://HOST/audit?table=auth_audit --generate`.
---
--- The first 16 columns are what the OpenTelemetry Collector's clickhouseexporter v0.161 writes (`create_schema: false`). The
--- MATERIALIZED ones are worked out by the server: a writer cannot set them. Cookbook and `authaudit query` use their names.
--- Not a ReplacingMergeTree: there, a later row could replace an earlier one. A repeated INSERT of the same block is dropped by the
--- deduplication window, what is still doubled by `LIMIT 1 BY RecordId` in the question. No column says when a row arrived: older
--- servers compare blocks with it, and no two would be the same.
-
+-- The audit table in ClickHouse. The first 16 columns are what the OpenTelemetry Collector's clickhouseexporter writes, with
+-- `create_schema: false`; the MATERIALIZED ones are worked out by the server, so no writer can set them, and because they are in the
+-- key, no ALTER UPDATE can change the attributes of a row. `authaudit query` and the cookbook use their names.
+-- Not a ReplacingMergeTree, in which a later row replaces an earlier one: a repeated INSERT of the same rows is dropped by the
+-- deduplication window, what is still doubled is single in every question by `LIMIT 1 BY RecordId`. There is no column of the time of
+-- arrival: older servers compare blocks with it, and no two would be the same. An INSERT is answered when it is on the disk.
 CREATE DATABASE IF NOT EXISTS audit;
 CREATE TABLE IF NOT EXISTS audit.auth_audit (
     Timestamp DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -48,15 +46,14 @@ CREATE TABLE IF NOT EXISTS audit.auth_audit (
 PARTITION BY toDate(Timestamp)
 ORDER BY (Timestamp, StreamId, Seq)
 TTL toDateTime(Timestamp, 'UTC') + INTERVAL 90 DAY DELETE
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
-
--- Three roles, none of which can change or delete a row: give them to users of your own. NOT RUN in our tests, where the embedded
--- engine keeps no users: its parser reads them. A block may hold more than 100 days of a process that rarely has something to say.
-
-CREATE ROLE IF NOT EXISTS audit_ingest SETTINGS async_insert = 0, max_partitions_per_insert_block = 0;
-GRANT INSERT, SHOW COLUMNS ON audit.auth_audit TO audit_ingest;
-CREATE ROLE IF NOT EXISTS audit_analyst;
-GRANT SELECT ON audit.auth_audit TO audit_analyst;
+-- Three roles, none of which can change or delete a row: grant them to users of your own. Whoever runs this needs access management.
+-- NOT RUN in the project's tests: the engine embedded there keeps no users, its parser reads them. The writer's INSERT may hold rows of
+-- more than 100 days, of a process that rarely has something to say; both settings are what the collector's exporter cannot say itself.
+CREATE ROLE IF NOT EXISTS audit_writer SETTINGS async_insert = 0, max_partitions_per_insert_block = 0;
+GRANT INSERT, SHOW COLUMNS ON audit.auth_audit TO audit_writer;
+CREATE ROLE IF NOT EXISTS audit_reader;
+GRANT SELECT ON audit.auth_audit TO audit_reader;
 CREATE ROLE IF NOT EXISTS audit_retention;
 GRANT ALTER TTL, SHOW COLUMNS ON audit.auth_audit TO audit_retention;

@@ -23,8 +23,10 @@ from .store import Address, Progress, Store
 
 if TYPE_CHECKING:
     from ..pipeline.otlp import Sender
+    from .clickhouse_installer import ClickHouseInstaller
+    from .installer import Wishes
 
-__all__ = ("ClickHouseStore", "open_address")
+__all__ = ("ClickHouseStore", "installer", "open_address")
 
 _DATABASE: Final = "audit"
 _TABLE: Final = "auth_audit"
@@ -44,7 +46,7 @@ class ClickHouseStore(Store):
     def __init__(self, address: Address) -> None:
         """StoreError for an option that is none, a name that is none, or a password file that cannot be read."""
         self._address = address
-        self.table = Table(address.database or _DATABASE, address.options.get("table", _TABLE))
+        self.table = Table.named(address.database or _DATABASE, address.options.get("table", _TABLE))
         self.connection = Connection(address)
 
     def __str__(self) -> str:
@@ -118,21 +120,29 @@ class ClickHouseStore(Store):
         return (record for record in found if all(test(record) for test in tests))
 
     @cached_property
-    def _columns(self) -> frozenset[str]:
+    def columns(self) -> frozenset[str]:
+        """The names of the table's columns."""
         return frozenset(str(name) for name, *_ in self.connection.rows(f"DESCRIBE TABLE {self.table}"))
 
     def _column(self, attribute: str) -> str:
-        return column_of(attribute, self._columns)
+        return column_of(attribute, self.columns)
 
     @property
     def _number(self) -> str:
         column = self._column(names.SEQUENCE_NUMBER)
-        return column if column in self._columns else f"toUInt64OrZero({column})"
+        return column if column in self.columns else f"toUInt64OrZero({column})"
 
 
 def open_address(address: Address) -> ClickHouseStore:
     """The store at *address*."""
     return ClickHouseStore(address)
+
+
+def installer(address: Address, wishes: Wishes) -> ClickHouseInstaller:
+    """Who makes and upgrades the table at *address*."""
+    from .clickhouse_installer import ClickHouseInstaller  # noqa: PLC0415
+
+    return ClickHouseInstaller(open_address(address), wishes)
 
 
 def _record(row: list[Any]) -> Record:

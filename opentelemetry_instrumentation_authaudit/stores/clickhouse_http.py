@@ -58,7 +58,7 @@ _ADVICE: Final[Mapping[int, str]] = {
     241: "the server has too little memory for it: narrow the question with --since and --until",
     307: "a limit of this user's profile: narrow the question with --since and --until, or raise it",
     396: "a limit of this user's profile: narrow the question with --since and --until, or raise it",
-    497: "give the user the role audit_analyst to ask, audit_ingest to write, audit_retention to set the lifetime",
+    497: "give the user the role audit_reader to ask, audit_writer to write, audit_retention to set the lifetime",
     516: "give user and password: clickhouse://USER@HOST:8123/audit?password_file=FILE",
 }
 

@@ -17,7 +17,7 @@ from .store import Address, is_url
 __all__ = ("Outspoken", "Several", "described", "target_name")
 
 _CONNECTION: Final = re.compile(
-    r"password_file|passfile|ssl\w*|connect_timeout|application_name|keepalives\w*|target_session_attrs"
+    r"password_file|passfile|ssl\w*|connect_timeout|application_name|ca_file|timeout|keepalives\w*|target_session_attrs"
 )
 """Options that say how to reach a store; the others say which place in it is meant."""
 

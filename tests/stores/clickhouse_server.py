@@ -30,6 +30,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from opentelemetry_instrumentation_authaudit.stores.clickhouse import ClickHouseStore, open_address
+from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import schema
+from opentelemetry_instrumentation_authaudit.stores.store import Address
+
 PASSWORD: Final = "pass w0rd/?"
 _STATUS: Final = {60: 404, 81: 404, 497: 403, 516: 403, 62: 400, 457: 400, 47: 404, 241: 500}
 _NOT_SETTINGS: Final = {
@@ -95,6 +99,23 @@ def running(folder: Path, ending: str = "words") -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+
+
+def opened(server: Server, **options: str) -> ClickHouseStore:
+    """Its store, as the command opens it."""
+    return open_address(Address.parse(server.url(**options)))
+
+
+def made(store: ClickHouseStore, lifetime: int | None = None, *, monthly: bool = False) -> ClickHouseStore:
+    """The same, with a new table."""
+    for statement in schema(store.table, lifetime, monthly=monthly):
+        store.connection.run(statement)
+    return store
+
+
+def asked(store: ClickHouseStore, sql: str) -> list[list[object]]:
+    """An answer of the engine; `{table}` is the store's."""
+    return list(store.connection.rows(sql.format(table=store.table)))
 
 
 class _Door(BaseHTTPRequestHandler):

@@ -19,13 +19,12 @@ from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, fil
 from opentelemetry_instrumentation_authaudit.query.verify import Keys, Verification
 from opentelemetry_instrumentation_authaudit.stores.clickhouse import ClickHouseStore, open_address
 from opentelemetry_instrumentation_authaudit.stores.clickhouse_http import ClickHouseError
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import schema
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address
 
 from ..query.history import chained
-from .clickhouse_server import Server, running
+from .clickhouse_server import Server, asked, made, opened, running
 from .recorded import FIRST_SIGNING_KEY, HASH_KEY, MIDNIGHT, SECOND, batch_of, recorded
 
 pytestmark = pytest.mark.stores
@@ -90,23 +89,6 @@ def odd_records() -> tuple[bytes, ...]:
         for place, odd in enumerate(ODD)
     ]
     return tuple(map(encode, chained(made, None)))
-
-
-def opened(server: Server, **options: str) -> ClickHouseStore:
-    """Its store, as the command opens it."""
-    return open_address(Address.parse(server.url(**options)))
-
-
-def made(store: ClickHouseStore, lifetime: int | None = None) -> ClickHouseStore:
-    """The same, with a new table."""
-    for statement in schema(store.table, lifetime):
-        store.connection.run(statement)
-    return store
-
-
-def asked(store: ClickHouseStore, sql: str) -> list[list[object]]:
-    """An answer of the engine."""
-    return list(store.connection.rows(sql.format(table=store.table)))
 
 
 @pytest.fixture(scope="module")

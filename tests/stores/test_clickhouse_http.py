@@ -156,7 +156,7 @@ def hangs_up(handler: BaseHTTPRequestHandler) -> None:
             "password_file",
         ),
         (says(404, b"Code: 60. DB::Exception: Table audit.x does not exist. (UNKNOWN_TABLE) (version 26.9)\n"), "store init"),
-        (says(403, b"Code: 497. DB::Exception: ann: Not enough privileges. (ACCESS_DENIED) (version 26.9)\n"), "audit_analyst"),
+        (says(403, b"Code: 497. DB::Exception: ann: Not enough privileges. (ACCESS_DENIED) (version 26.9)\n"), "audit_reader"),
     ],
 )
 def test_what_is_no_answer_is_told_with_what_to_do(answer: Answer, says_so: str) -> None:
