@@ -21,9 +21,11 @@ demo-collector: $(READY) ## The same over a real collector into files and Victor
 	@$(BIN)/python -m examples.collector $(ARGS)
 
 test: $(READY) ## Run the tests (ARGS= goes to pytest)
+	@$(BIN)/python scripts/collector.py --where-possible
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-stores: $(READY) ## The long tests of collector and stores: outages of minutes, a million rows, clusters, restores (ARGS=)
+	@$(BIN)/python scripts/collector.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[stores]'
 	@$(BIN)/python -m pytest -m stores $(ARGS)
 

@@ -86,7 +86,7 @@ def environment(folder: Path, service: str, secret: str) -> dict[str, str]:
 def serving(app: App, env: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run *app* as a process of its own until the block ends; its output goes to a file, shown if it fails."""
     log = Path(env["EXAMPLE_DATA"]) / "log"
-    port = _free_port()
+    port = free_port()
     with log.open("wb") as output:
         for command in app.setup:
             subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=output, check=True)
@@ -102,16 +102,18 @@ def serving(app: App, env: dict[str, str]) -> Iterator[tuple[str, subprocess.Pop
     try:
         yield f"http://127.0.0.1:{port}", process
     finally:
-        _end(process)
+        end(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Have *process* go: asked first, then made to."""
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             os.killpg(process.pid, sign)
@@ -146,9 +148,9 @@ def drive(app: App, client: Client) -> list[str]:
     return wrong
 
 
-def query(journal: Path, *arguments: str) -> str:
+def query(store: Path | str, *arguments: str) -> str:
     """What the real command prints."""
-    command = [AUTHAUDIT, "query", "--store", str(journal), *arguments]
+    command = [AUTHAUDIT, "query", "--store", str(store), *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -195,7 +197,7 @@ def main() -> int:
             clients[app.service] = Client(url, data, secret)
             faults += drive(app, clients[app.service])
         for _, process in started.values():
-            _end(process)
+            end(process)
         say()
         print(query(folder / "journal"), flush=True)
         trail = [json.loads(line) for line in query(folder / "journal", "--format", "json").splitlines()]
