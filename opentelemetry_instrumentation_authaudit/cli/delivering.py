@@ -19,13 +19,14 @@ __all__ = ("LOOK", "Shipping", "ended", "follow", "once")
 LOOK: Final = 5.0
 """Seconds between looks for new records."""
 _ONE_TURN: Final = 0.5  # seconds
+_LAST_FLUSH: Final = 5.0  # seconds
 
 Shipping = tuple[Source, Delivery]
 """Where records come from, and what delivers them."""
 
 
-def once(shippings: Sequence[Shipping], timeout: float) -> None:
-    """Deliver what waits now; give up where nothing moves for *timeout* seconds."""
+def once(shippings: Sequence[Shipping], timeout: float) -> int:
+    """Deliver what waits now; give up where nothing moves for *timeout* seconds. How much is left of it."""
     for source, _ in shippings:
         source.adopt()
     left = total = sum(source.depth() for source, _ in shippings)
@@ -40,6 +41,7 @@ def once(shippings: Sequence[Shipping], timeout: float) -> None:
         progress(left - now_left)
         left = now_left
     progress.finish()
+    return left
 
 
 def follow(deliveries: Sequence[Delivery], what: str) -> None:
@@ -51,15 +53,21 @@ def follow(deliveries: Sequence[Delivery], what: str) -> None:
         delivery.start()
     print(f"following {what}", file=sys.stderr, flush=True)
     told.wait()
+    for delivery in deliveries:
+        delivery.flush(_LAST_FLUSH, look=True)
 
 
-def ended(shippings: Sequence[Shipping], set_aside: str) -> int:
-    """Say what came of it; the exit code. *set_aside* says where refused records lie."""
+def ended(shippings: Sequence[Shipping], set_aside: str, left: int | None = None) -> int:
+    """Say what came of it; the exit code.
+
+    *set_aside* says where refused records lie, *left* how many of those that mattered were left; what came later is no matter then.
+    """
     for _, delivery in shippings:
         delivery.shutdown()
     stats = [delivery.stats for _, delivery in shippings]
     exported, buried = sum(one.exported for one in stats), sum(one.buried for one in stats)
-    left = sum(_waiting(source) for source, _ in shippings)
+    waiting = sum(_waiting(source) for source, _ in shippings)
+    left = waiting if left is None else min(left, waiting)
     print(f"{exported} delivered")
     if buried:
         print(f"{buried} refused for good: they are set aside in .dead.jsonl files {set_aside}", file=sys.stderr)

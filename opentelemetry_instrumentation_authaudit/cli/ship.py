@@ -122,9 +122,8 @@ def _ship(options: argparse.Namespace, config: Config, patience: float) -> int:
         if options.follow:
             count = len(shippings)
             follow([delivery for _, delivery in shippings], f"{count} folder{'s' if count != 1 else ''}")
-        else:
-            once(shippings, patience)
-        return ended(shippings, "beside the journals")
+        left = None if options.follow else once(shippings, patience)
+        return ended(shippings, "beside the journals", left)
 
 
 def _folders(options: argparse.Namespace, config: Config) -> list[Path]:

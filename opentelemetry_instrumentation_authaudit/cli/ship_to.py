@@ -143,9 +143,8 @@ def _ship(options: argparse.Namespace, config: Config, patience: float, sources:
     )
     if options.follow:
         follow([delivery], f"{', '.join(map(str, sources.places))}, into {described(options.to)}")
-    else:
-        once([(several, delivery)], patience)
-    return ended([(several, delivery)], "below `targets`, beside what was shipped")
+    left = None if options.follow else once([(several, delivery)], patience)
+    return ended([(several, delivery)], "below `targets`, beside what was shipped", left)
 
 
 def _folders(place: Path) -> list[Path]:

@@ -114,10 +114,10 @@ class Delivery:
                 self._start()
                 self._changed.notify_all()
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float, *, look: bool = False) -> bool:
         """Send everything; True only if all that was there at the call is acknowledged within *timeout* seconds.
 
-        One attempt is made at once, unless the receiver asked for a pause.
+        One attempt is made at once, unless the receiver asked for a pause. With *look*, what nobody rang for is looked for, too.
         """
         if self._process != os.getpid():
             return False
@@ -126,7 +126,7 @@ class Delivery:
                 return self._source.depth() == 0
             self._asked += 1
             ticket, buried = self._asked, self._buried
-            self._schedule.ring(hurry=True)
+            self._schedule.ring(hurry=True, look=look)
             self._start()
             self._changed.notify_all()
             done = self._changed.wait_for(lambda: self._answered >= ticket or self._ended, timeout)

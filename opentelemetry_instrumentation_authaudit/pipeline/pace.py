@@ -90,9 +90,10 @@ class Schedule:
             return max(self._retry_at, self._held_until)
         return self._held_until if self._rung else max(self._look_at, self._held_until)
 
-    def ring(self, *, hurry: bool) -> None:
-        """There is something to send; with *hurry* try once even if attempts fail."""
+    def ring(self, *, hurry: bool, look: bool = False) -> None:
+        """There is something to send; with *hurry* try once even if attempts fail, with *look* it is time to look, too."""
         self._rung = True
+        self._look_at = 0.0 if look else self._look_at
         self._hurried = self._hurried or hurry
 
     def begin(self, now: float) -> bool:
