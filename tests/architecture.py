@@ -51,6 +51,7 @@ OUTSIDE: Final = {
     "grpc": {"pipeline"},
     "requests": {"pipeline", "stores"},
     "psycopg": {"stores"},
+    "duckdb": {"query"},
     "yaml": {"config"},
     "typing_extensions": {"instrumentor"},
     "opentelemetry": {"hooks", "pipeline", "audit", "instrumentor", "guard", "config", "cli", "testing"},

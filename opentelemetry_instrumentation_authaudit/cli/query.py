@@ -14,8 +14,9 @@ from ..config.converters import strategies
 from ..config.vocabulary import Vocabulary
 from ..model.event import Status
 from ..query.filters import Filters
-from ..query.formats import as_csv, as_json, as_table
+from ..query.formats import as_csv, as_json, as_rows, as_table
 from ..query.reader import Record, Unreadable
+from ..query.sql import MissingDuckDB, SqlError, asked
 from ..query.times import moment
 from ..stores.files import FileStore
 from ..stores.store import Merged
@@ -36,6 +37,10 @@ examples:
   authaudit query --store audit.jsonl --last 20          the newest in a file that a collector wrote
   authaudit query --store postgresql://reader@db/audit   a database; also victorialogs://host:9428, clickhouse://host:8123/audit
 
+  authaudit query --since 7d --sql 'SELECT subject, count(*) FROM audit.auth_audit GROUP BY subject ORDER BY 2 DESC'
+
+--sql asks the records that the other flags let pass, from whatever store, as the table audit.auth_audit in an embedded DuckDB
+(pip install 'opentelemetry-instrumentation-authaudit[query]'); it can change nothing. docs/queries.md is its cookbook.
 Times: 2026-11-24, 2026-11-24T10:00:00Z, or 15m, 2h, 7d ago. Records come oldest first; --last N keeps the newest N.
 The table leaves checkpoints of the chain out unless --event asks for them; the other formats have every record.
 """
@@ -74,6 +79,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_filter_flags(parser)
     parser.add_argument("--last", type=count, metavar="N", help="only the newest N")
     parser.add_argument("--limit", type=count, metavar="N", help="stop after the first N")
+    parser.add_argument("--sql", metavar="SELECT", help="ask the records in SQL, as the table audit.auth_audit")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,6 +92,9 @@ def run(options: argparse.Namespace) -> int:
     if options.limit is not None:
         records = islice(records, options.limit)
         records = deque(records, maxlen=options.last) if options.last is not None else records
+    if options.sql is not None:
+        _print_sql(records, options)
+        return tell_unreadable(unreadable)
     lines = iter(lines_of(records, options.format))
     first = next(lines, None)
     if first is None:
@@ -111,7 +120,9 @@ def filters_of(options: argparse.Namespace, store: Merged, config: Config) -> Fi
             since=0 if options.since is None else moment(options.since),
             until=None if options.until is None else moment(options.until, end=True),
             keys=keys_for(store, config) if lists["identity"] or lists["ip"] else None,
-            without=(_CHECKPOINT,) if options.format == "text" and not lists["event"] else (),
+            without=(_CHECKPOINT,)
+            if options.format == "text" and not lists["event"] and not getattr(options, "sql", None)
+            else (),
         )
         filters.tests()
     except ValueError as error:
@@ -124,6 +135,15 @@ def lines_of(records: Iterable[Record], form: str, window: int | None = None) ->
     if form == "text":
         return as_table(records, shutil.get_terminal_size((_UNLIMITED, 24)).columns, window)
     return as_json(records) if form == "json" else as_csv(records)
+
+
+def _print_sql(records: Iterable[Record], options: argparse.Namespace) -> None:
+    try:
+        header, rows = asked(records, options.sql)
+    except (MissingDuckDB, SqlError) as error:
+        raise CliError(str(error)) from None
+    for line in as_rows(header, rows, options.format, shutil.get_terminal_size((_UNLIMITED, 24)).columns):
+        print(line)
 
 
 def count(text: str) -> int:

@@ -11,13 +11,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 
 from ..model import names
 from .reader import Record
 
-__all__ = ("as_csv", "as_json", "as_table", "brief", "printable", "table")
+__all__ = ("as_csv", "as_json", "as_rows", "as_table", "brief", "printable", "table")
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _CSV_COLUMNS: Final = (
@@ -82,6 +83,26 @@ def as_table(records: Iterable[Record], width: int = 120, window: int | None = N
     typical = () if window is None else (_TYPICAL[columns],)
     window = 200 if window is None else max(window, 1)
     yield from table(_COLUMNS[columns], rows, width, window=window, typical=typical, fixed=2)
+
+
+def as_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], form: str, width: int) -> Iterator[str]:
+    """Rows of any kind in one of the three formats; times as in records, nothing as empty (JSON: null)."""
+    if form == "json":
+        yield from (json.dumps(dict(zip(header, map(_plain, row), strict=True))) for row in rows)
+        return
+    texts = (["" if (value := _plain(cell)) is None else str(value) for cell in row] for row in rows)
+    if form == "csv":
+        yield _csv_line(header)
+        yield from (_csv_line(list(map(_harmless, row))) for row in texts)
+    else:
+        yield from table(header, texts, width)
+
+
+def _plain(cell: Any) -> Any:
+    """What JSON has a form for; everything else as text."""
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return cell if cell is None or isinstance(cell, (str, int, float)) else str(cell)
 
 
 def table(

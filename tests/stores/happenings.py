@@ -106,7 +106,12 @@ def _errands() -> Iterator[Happening]:
         yield Happening(at, told("auth.register", strategy=Strategy.PASSWORD, address=OFFICE, **who))
         yield Happening(at + 30, told("auth.sign_in", strategy=Strategy.PASSWORD, address=OFFICE, **who))
     for hour in range(9, 18):
-        key = {"strategy": Strategy.API_KEY, "address": "203.0.113.5", "agent": "sync-job/3", "subject": "auth.user:500"}
+        key: dict[str, Any] = {
+            "strategy": Strategy.API_KEY,
+            "address": "203.0.113.5",
+            "agent": "sync-job/3",
+            "subject": "auth.user:500",
+        }
         yield Happening(hour * HOUR + 7, told("api_key.verify", **key), "api")
     yield Happening(13 * HOUR, told("api_key.create", strategy=Strategy.API_KEY, subject=ERIN.subject, address=OFFICE), "api")
     admin = Actor("auth.user:1")
