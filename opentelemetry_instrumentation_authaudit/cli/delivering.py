@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..journal.streams import Source
@@ -19,6 +19,7 @@ __all__ = ("LOOK", "Shipping", "ended", "follow", "once")
 LOOK: Final = 5.0
 """Seconds between looks for new records."""
 _ONE_TURN: Final = 0.5  # seconds
+_DAY: Final = 86_400.0  # seconds
 _LAST_FLUSH: Final = 5.0  # seconds
 
 Shipping = tuple[Source, Delivery]
@@ -44,15 +45,16 @@ def once(shippings: Sequence[Shipping], timeout: float) -> int:
     return left
 
 
-def follow(deliveries: Sequence[Delivery], what: str) -> None:
-    """Deliver until SIGTERM or Ctrl-C."""
+def follow(deliveries: Sequence[Delivery], what: str, daily: Callable[[], None] = lambda: None) -> None:
+    """Deliver until SIGTERM or Ctrl-C, and do *daily* once a day."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     for delivery in deliveries:
         delivery.start()
     print(f"following {what}", file=sys.stderr, flush=True)
-    told.wait()
+    while not told.wait(_DAY):
+        daily()
     for delivery in deliveries:
         delivery.flush(_LAST_FLUSH, look=True)
 

@@ -18,16 +18,13 @@ from ..model.lifetime import Hold
 from ..query.times import moment
 from ..stores.errors import StoreError
 from ..stores.recorder import operator, recording
-from ..stores.retained import Holding, open_holding
+from ..stores.retained import OWN, Holding, open_holding
 from ..stores.retained_files import FolderHolds
 from ..stores.store import is_url
 from .main import UNFINISHED, CliError
 from .places import places
 
 __all__ = ("COMMANDS", "facts", "line", "moment_of", "when")
-
-_OWN: Final = "authaudit"
-"""The service under which it is told what was done to a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def _places(stores: Sequence[str], config: Config) -> Iterator[_Place]:
             )
         yield from (_Place(found, found.journal) for found in map(FolderHolds, folders))
     try:
-        yield from (_Place(open_holding(url), config.journal_dir / _OWN) for url in stores if is_url(url))
+        yield from (_Place(open_holding(url, config), config.journal_dir / OWN) for url in stores if is_url(url))
     except StoreError as error:
         raise CliError(str(error)) from None
 

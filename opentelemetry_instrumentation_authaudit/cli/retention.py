@@ -113,12 +113,12 @@ def _retained(options: argparse.Namespace, config: Config) -> Iterator[tuple[Ret
     for url in urls:
         if options.archive:
             raise CliError("--archive is for files; a database: authaudit query --format json > FILE, or its own backup")
-        yield _opened(url, wish), None
+        yield _opened(url, config, wish), None
 
 
-def _opened(url: str, wish: Wish) -> Retained:
+def _opened(url: str, config: Config, wish: Wish) -> Retained:
     try:
-        return open_retained(url, wish)
+        return open_retained(url, config, wish)
     except StoreError as error:
         raise CliError(str(error)) from None
 

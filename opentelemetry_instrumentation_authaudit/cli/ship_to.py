@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ..query.reader import Unreadable
 from ..stores.collected import Collected, collected_in
 from ..stores.errors import StoreError
 from ..stores.files import FileStore
+from ..stores.retained import Wish, open_retained
 from ..stores.shipping import Outspoken, Several, described, target_name
 from ..stores.store import Store, is_url, open_store
 from .delivering import LOOK, ended, follow, once
@@ -141,10 +144,26 @@ def _ship(options: argparse.Namespace, config: Config, patience: float, sources:
     delivery = Delivery(
         several, sender, max_size=config.write_batching_max_size, interval=LOOK, words=Words.to_store(described(options.to))
     )
+    retain = _retaining(options.to, config)
+    retain()
     if options.follow:
-        follow([delivery], f"{', '.join(map(str, sources.places))}, into {described(options.to)}")
+        follow([delivery], f"{', '.join(map(str, sources.places))}, into {described(options.to)}", retain)
     left = None if options.follow else once([(several, delivery)], patience)
     return ended([(several, delivery)], "below `targets`, beside what was shipped", left)
+
+
+def _retaining(target: str, config: Config) -> Callable[[], None]:
+    """Applies the lifetime that stands in the target, where nobody else does: in a database that does not delete by itself."""
+    retained = open_retained(target, config, Wish(config.log_lifetime)) if is_url(target) else None
+
+    def apply() -> None:
+        if retained is not None and retained.waits_to_be_asked:
+            try:
+                retained.apply(time.time_ns())
+            except StoreError as error:  # no reason not to ship
+                print(f"authaudit ship: retention could not be applied: {error}", file=sys.stderr)
+
+    return apply
 
 
 def _folders(place: Path) -> list[Path]:

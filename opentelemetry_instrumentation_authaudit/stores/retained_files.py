@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from ..config import Config
 from ..journal.canonical import decode
@@ -22,12 +22,9 @@ from ..model.lifetime import Hold, Plan
 from .collected_retention import CollectedRetention, is_closed
 from .errors import StoreError
 from .recorder import recording
-from .retained import Applied, Retained, Standing, Wish
+from .retained import OWN, Applied, Retained, Standing, Wish
 
 __all__ = ("CollectorFolder", "FolderHolds", "JournalFolder", "apply_folder", "retained_at")
-
-_OWN: Final = "authaudit"
-"""The folder below a collector's files in which it is told what was deleted of them."""
 
 
 _Rule: TypeAlias = Retention | CollectedRetention
@@ -176,7 +173,7 @@ class CollectorFolder(_Folder):
     @property
     def journal(self) -> Path:
         """See `_Folder`."""
-        return self.folder / _OWN
+        return self.folder / OWN
 
     def standing(self, now: int) -> Standing:
         """See `Retained`."""
@@ -208,7 +205,7 @@ def retained_at(place: Path, config: Config, wish: Wish) -> list[CollectorFolder
 
 def journal_at(place: Path) -> Path:
     """Where it is told what is done to *place*: in it, if it is the folder of a service's journals, else in a folder of our own."""
-    return place if files(place) else place / _OWN
+    return place if files(place) else place / OWN
 
 
 class FolderHolds:

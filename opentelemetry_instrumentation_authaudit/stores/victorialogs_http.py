@@ -83,6 +83,18 @@ class Connection:
             except OSError as error:  # every exception of `requests` is one
                 raise StoreError(f"the answer of {self.name} broke off: {_reason(error)}; ask again") from None
 
+    def page(self, path: str) -> str:
+        """What the server says of itself at *path*. StoreError."""
+        try:
+            response = requests.get(
+                f"{self._base}{path}", auth=self._auth, verify=self._verify, timeout=(_CONNECT, _SEND), allow_redirects=False
+            )
+        except OSError as error:
+            raise StoreError(f"{self.name} cannot be reached: {_reason(error)}; its port is usually {_PORT}") from None
+        if response.status_code != HTTPStatus.OK:
+            raise StoreError(f"{self.name} does not show {path} [{response.status_code}]: ask the store itself, not vmauth in front of it")
+        return response.text
+
     def target(self) -> Target:
         """Where records are sent to."""
         headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(

@@ -42,7 +42,7 @@ BEGIN
     END IF;
     keep := format(
         '(r.logged_at >= %L OR EXISTS (SELECT FROM @holds@ AS h WHERE (h.until IS NULL OR h.until > %L)
-          AND (h.subject = r.attributes->>''user.id'' OR h.tenant = r.attributes->>''audit.tenant'')))', cutoff, moment
+          AND (h.subject IN (r.attributes->>''user.id'', r.attributes->>''audit.actor.id'') OR h.tenant = r.attributes->>''audit.tenant'')))', cutoff, moment
     );
     FOR part IN
         SELECT c.relname AS name, b.bounds = 'DEFAULT' AS rest,
