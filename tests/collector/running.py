@@ -158,7 +158,12 @@ class Collector(Server):
 
     def metric(self, name: str) -> float:
         """The sum of its own metric *name*, over all labels; 0 if it has none."""
-        return sum(map(float, re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", self.metrics(), re.MULTILINE)))
+        return self.metric_of(self.metrics(), name)
+
+    @staticmethod
+    def metric_of(metrics: str, name: str) -> float:
+        """The same, of what it said before."""
+        return sum(map(float, re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", metrics, re.MULTILINE)))
 
     def metrics(self) -> str:
         """What it says of itself, for Prometheus."""

@@ -9,27 +9,23 @@ from pathlib import Path
 import httpx
 
 from tests.pipeline import certificates
+from tests.stores.victorialogs_server import VictoriaLogs
 
-from .running import Collector, Server, free_port, needed
+from .running import Collector
 
 __all__ = ("LogStore", "Vault")
 
 
-class LogStore(Server):
-    """VictoriaLogs with its data in *folder*. What it was asked to keep it can lose for a second, not longer."""
+class LogStore(VictoriaLogs):
+    """VictoriaLogs on one machine, as `collector/victorialogs/run.sh` starts it, with its data in *folder*."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self.port = free_port()
-        self.url, self.store = f"http://127.0.0.1:{self.port}", f"victorialogs://127.0.0.1:{self.port}"
-        command: list[str | Path] = [
-            needed("victoria-logs"),
-            f"-httpListenAddr=127.0.0.1:{self.port}",
-            f"-storageDataPath={folder / 'data'}",
-            "-retentionPeriod=100y",
-            "-inmemoryDataFlushInterval=1s",
-        ]
-        super().__init__(command, f"{self.url}/health", folder / "store.log")
+        super().__init__(folder, "single")
+
+    @property
+    def store(self) -> str:
+        """Its URL for `--store`."""
+        return f"victorialogs://127.0.0.1:{self.port}"
 
     def __enter__(self) -> LogStore:
         self.start()
