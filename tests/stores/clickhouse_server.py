@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ class _Door(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
-        if (self.headers.get("X-ClickHouse-User"), self.headers.get("X-ClickHouse-Key")) != ("auditor", PASSWORD):
+        if self._who() != ("auditor", PASSWORD):
             self._refuse(
                 "Code: 516. DB::Exception: auditor: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)"
             )
@@ -139,6 +140,14 @@ class _Door(BaseHTTPRequestHandler):
             self._answer(statement, data, asked)
         except RuntimeError as error:  # chdb's own
             self._refuse(f"{error} {_VERSION}\n")
+
+    def _who(self) -> tuple[str | None, str | None]:
+        """Name and password: from ClickHouse's headers, or from HTTP's."""
+        kind, _, basic = self.headers.get("Authorization", "").partition(" ")
+        if kind != "Basic":
+            return self.headers.get("X-ClickHouse-User"), self.headers.get("X-ClickHouse-Key")
+        user, _, password = b64decode(basic).decode().partition(":")
+        return user, password
 
     def _answer(self, statement: str, data: bytes, asked: dict[str, str]) -> None:
         if statement == _HELLO:
