@@ -106,7 +106,11 @@ def run(options: argparse.Namespace) -> int:
         raise CliError("there is nothing to compare with; --against names a journal folder, a collector's file, or another store")
     try:
         with Telling(config, _EVENT) as telling:
-            code = _Run(options, config, store, sources, unreadable)(telling)
+            one = _Run(options, config, store, sources, unreadable)
+            try:
+                code = one()
+            finally:
+                telling.tell(one.status, str(store), one.facts)
         if options.repair:
             deliver_own(telling, _writer(options, store))
     finally:
@@ -124,8 +128,11 @@ class _Run:
     store: Store
     sources: Merged
     unreadable: Unreadable
+    status: Status = Status.FAILURE
+    """What is to be recorded of it, also where it cannot be finished."""
+    facts: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, telling: Telling) -> int:
+    def __call__(self) -> int:
         filters = _filters(self.options, self.config)
         comparison = Comparison(settled=time.time_ns() - int(self.options.grace * _NS))
         _each(self.sources, filters, "reading what there should be", comparison.expect)
@@ -139,12 +146,12 @@ class _Run:
             if self.options.repair and missing:
                 self._mend(comparison, lacking, filters)
         finally:
-            left = sum(difference.count for difference in comparison.differences() if difference.gap is Gap.MISSING)
             told = _counts(comparison, differences, missing, missing - comparison.missing())
-            faults = left > 0 or any(found.gap.fault for found in differences if found.gap is not Gap.MISSING)
-            status = Status.FAILURE if faults else Status.SUCCESS
-            telling.tell(status, str(self.store), {name: str(count) for name, count in told.items()})
+            self.facts.update((name, str(count)) for name, count in told.items())
+        left = sum(difference.count for difference in comparison.differences() if difference.gap is Gap.MISSING)
         print(_summary(comparison, told, left, self.options))
+        faults = left > 0 or any(found.gap.fault for found in differences if found.gap is not Gap.MISSING)
+        self.status = Status.FAILURE if faults else Status.SUCCESS
         return BAD_ANSWER if faults else 0
 
     def _mend(self, comparison: Comparison, lacking: _Lacking, filters: Filters) -> None:

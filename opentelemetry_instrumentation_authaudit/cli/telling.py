@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -12,10 +10,11 @@ from types import TracebackType
 
 from ..config import Config
 from ..journal.streams import Batch, Streams
-from ..model.event import Actor, AuditEvent, RecordingRefused, Status
+from ..model.event import AuditEvent, RecordingRefused, Status
 from ..pipeline.life import Sources
 from ..pipeline.provider import VERSION
 from ..pipeline.sink import Pipeline
+from ..stores.recorder import operator
 from .main import UNFINISHED, CliError
 
 __all__ = ("Telling",)
@@ -51,7 +50,7 @@ class Telling:
             library=f"authaudit {VERSION}",
             action=action,
             resource=resource,
-            actor=Actor(_user()),
+            actor=operator(),
         )
         if self._pipeline.tell(event, facts) is None:
             raise CliError(self._unrecorded(), UNFINISHED)
@@ -62,11 +61,3 @@ class Telling:
 
     def _unrecorded(self) -> str:
         return f"{self._event} cannot be recorded in {self._config.service_dir}: make room there, or let this user write it"
-
-
-def _user() -> str:
-    """Who does this, as the system names them."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container under a uid of its own
-        return f"uid:{os.getuid()}"
