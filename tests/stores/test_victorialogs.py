@@ -136,7 +136,7 @@ HOSTILE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(values=st.lists(HOSTILE, min_size=1, max_size=6, unique=True), asked=HOSTILE)
 def test_no_value_breaks_a_question(victorialogs: VictoriaLogs, values: list[str], asked: str) -> None:
     """Quotes, braces, pipes, backslashes, line ends, anything: what is asked for is found, and nothing else."""
