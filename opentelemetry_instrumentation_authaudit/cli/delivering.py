@@ -20,7 +20,6 @@ LOOK: Final = 5.0
 """Seconds between looks for new records."""
 _ONE_TURN: Final = 0.5  # seconds
 _DAY: Final = 86_400.0  # seconds
-_LAST_FLUSH: Final = 5.0  # seconds
 
 Shipping = tuple[Source, Delivery]
 """Where records come from, and what delivers them."""
@@ -55,8 +54,6 @@ def follow(deliveries: Sequence[Delivery], what: str, daily: Callable[[], None] 
     print(f"following {what}", file=sys.stderr, flush=True)
     while not told.wait(_DAY):
         daily()
-    for delivery in deliveries:
-        delivery.flush(_LAST_FLUSH, look=True)
 
 
 def ended(shippings: Sequence[Shipping], set_aside: str, left: int | None = None) -> int:
@@ -65,7 +62,7 @@ def ended(shippings: Sequence[Shipping], set_aside: str, left: int | None = None
     *set_aside* says where refused records lie, *left* how many of those that mattered were left; what came later is no matter then.
     """
     for _, delivery in shippings:
-        delivery.shutdown()
+        delivery.shutdown(look=left is None)
     stats = [delivery.stats for _, delivery in shippings]
     exported, buried = sum(one.exported for one in stats), sum(one.buried for one in stats)
     waiting = sum(_waiting(source) for source, _ in shippings)

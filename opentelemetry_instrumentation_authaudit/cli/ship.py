@@ -43,10 +43,12 @@ or os._exit), what it did not deliver is delivered then, within --timeout second
 With --to, everything in the journals (--store names a folder or a collector's file; a file stands for its rotated ones, too) goes
 into a store: a URL as `query --store` takes it, or a folder. What it has got is remembered in a folder `targets` beside the files,
 for each target apart, and moves on after the store's commit; so no other delivery is disturbed, and after a crash records are
-written again, which a store knows by their ids. Journals wait for a registered target: retention deletes nothing that it lacks, until
---forget, or until nobody has served it for 30 days; both as `authaudit reconcile` would find out. A collector prunes its files without
-asking; what it prunes too early is told here. --state DIR remembers elsewhere, where the folder of a collector's files may not be
-written; --state holds for these files only.
+written again, which a store knows by their ids.
+
+From the first run on, journals and closed files of a collector wait for the target: our retention deletes nothing that it lacks. That
+ends with --forget, or once nobody has served the target for 30 days; `authaudit reconcile` tells what it lacks then. The collector's
+own pruning asks nobody; if it is too early, that is told here. --state DIR remembers elsewhere what of a collector's files is shipped,
+where their folder may not be written; retention does not look there.
 """
 
 _PATIENCE = 60.0  # seconds

@@ -133,14 +133,14 @@ class Delivery:
             return done and self._answered >= ticket and self._buried == buried
         return False
 
-    def shutdown(self, timeout: float = 5.0) -> bool:
+    def shutdown(self, timeout: float = 5.0, *, look: bool = False) -> bool:
         """Like `flush`, and then end; what is left waits in the journal for the next process. It may be called again."""
         if self._process != os.getpid():
             return False
         if self._ended:
             return self.flush(0)
         deadline = time.monotonic() + timeout
-        done = self.flush(timeout)
+        done = self.flush(timeout, look=look)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
