@@ -61,10 +61,15 @@ def _without_its_own(canonical: bytes) -> bytes:
 
 @lru_cache(maxsize=64)
 def _resource(described: bytes) -> bytes:
-    """Without what looks like an attribute of the record."""
+    """Without what looks like an attribute of the record, names that come twice, and nested ones: flat, they may be any of these."""
     resource: dict[str, Any] = json.loads(described)
-    kept = [item for item in resource.get("attributes", []) if item["key"] == SERVICE or not _taken(item["key"])]
-    return json.dumps({**resource, "attributes": kept}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    kept: dict[str, Any] = {}
+    for item in resource.get("attributes", []):
+        if "kvlistValue" not in item["value"] and (item["key"] == SERVICE or not _taken(item["key"])):
+            kept.setdefault(item["key"], item)
+    return json.dumps({**resource, "attributes": list(kept.values())}, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
 
 
 def _taken(name: str) -> bool:

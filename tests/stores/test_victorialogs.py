@@ -237,6 +237,16 @@ def test_names_that_the_store_needs_for_itself(tenant: Tenant) -> None:
     assert list(tenant.open().records(Filters(service=("shop",), subject=("ann",)))) == [found]
 
 
+def test_a_resource_that_names_its_service_twice(tenant: Tenant) -> None:
+    """Once more, and nested: flat, that is a stream field doubled, of which it dies."""
+    twice = [{"key": "service.name", "value": {"stringValue": text}} for text in ("shop", "other")]
+    nested = {"key": "service", "value": {"kvlistValue": {"values": [{"key": "name", "value": {"stringValue": "third"}}]}}}
+    record = CanonicalRecord(event="e", time=MIDNIGHT, attributes={names.RECORD_ID: "1"})
+    tenant.put([replace(batch(record), resource=json.dumps({"attributes": [nested, *twice]}).encode())])
+    (found,) = tenant.open().records(Filters())
+    assert found.service == "shop"
+
+
 def test_without_that_it_would_panic(tmp_path: Path) -> None:
     """The reason for it: one such record ends the process, and with it what it had only in memory."""
     record = CanonicalRecord(event="e", time=MIDNIGHT, attributes={names.RECORD_ID: "1", "service.name": "other"})
