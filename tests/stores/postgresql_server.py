@@ -33,6 +33,7 @@ _HOW: Final = "PostgreSQL 15 or newer is not here. On Debian: apt-get install po
 _UNPRIVILEGED: Final = ("postgres", "nobody")
 _PATIENCE: Final = 60.0
 _ADMISSION: Final = """
+host replication admin 127.0.0.1/32 trust
 host all locked 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 local all all trust
@@ -70,7 +71,7 @@ def needed() -> Path:
 class Server:
     """One server. `start`, `stop` and `kill` may follow each other in any order."""
 
-    def __init__(self, programs: Path, folder: Path, **settings: str) -> None:
+    def __init__(self, programs: Path, folder: Path, *, copy_of: Server | None = None, **settings: str) -> None:
         self.programs, self.folder, self.settings = programs, folder, settings
         self.user = (
             next((name for name in _UNPRIVILEGED if _there(name)), "nobody")
@@ -81,9 +82,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             shutil.chown(folder, self.user)
-        self.run(
-            "initdb", "-D", str(folder / "data"), "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
-        )
+        data = str(folder / "data")
+        if copy_of is not None:
+            self.run("pg_basebackup", "-D", data, "-R", "-c", "fast", "-d", copy_of.url("postgres"))
+            return
+        self.run("initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         (folder / "data" / "pg_hba.conf").write_text(_ADMISSION, encoding="utf-8")
 
     def run(self, program: str, *arguments: str, text: str | None = None) -> str:
@@ -126,6 +129,10 @@ class Server:
     def stop(self) -> None:
         """End it in order: what is being done is broken off."""
         self._end(signal.SIGINT)
+
+    def abandon(self) -> None:
+        """End it at once, for good."""
+        self._end(signal.SIGQUIT)
 
     def kill(self) -> None:
         """End the server and all its backends with SIGKILL, the oldest last: none of them can tidy up."""
@@ -189,7 +196,7 @@ def postgresql() -> Iterator[Server]:
     """The server that all tests share, with an audit table in the database `template`, and somebody for each role."""
     with running(fsync="off", full_page_writes="off", max_connections="50") as server:
         server.make_database("template")
-        init(server.url("template"))
+        init(server.url("template"), lifetime=None)  # so that days of the past never grow too old
         with server.connect("postgres") as connection:
             for login, role in {**LOGINS, "locked": "audit_writer"}.items():
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'a secret'").format(sql.Identifier(login)))
@@ -218,12 +225,27 @@ def running(**settings: str) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="authaudit-pg-"))
     server = None
     try:
-        server = Server(needed(), folder, **settings)
+        server = Server(needed(), folder, copy_of=None, **settings)
         server.start()
         yield server
     finally:
         if server is not None:
-            server.stop()
+            server.abandon()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def replica(primary: Server) -> Iterator[Server]:
+    """A standby of *primary*, which it follows while the block lasts, or until it is promoted."""
+    folder = Path(tempfile.mkdtemp(prefix="authaudit-pg-"))
+    standby = None
+    try:
+        standby = Server(primary.programs, folder, copy_of=primary)
+        standby.start()
+        yield standby
+    finally:
+        if standby is not None:
+            standby.abandon()
         shutil.rmtree(folder)
 
 

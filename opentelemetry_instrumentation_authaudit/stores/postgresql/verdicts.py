@@ -15,6 +15,7 @@ _QUERY_CANCELED: Final = "57014"
 _BY_STATE: Final = MappingProxyType(
     {
         "25006": Verdict.RETRY,  # read only: this host is no longer the primary
+        "42P07": Verdict.RETRY,  # a table is there already: another has made the partition meanwhile
         "42501": Verdict.MISCONFIGURED,  # insufficient privilege
         "54000": Verdict.REJECTED,  # an index entry that is too long
     }

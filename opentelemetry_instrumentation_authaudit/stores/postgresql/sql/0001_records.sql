@@ -145,11 +145,12 @@ BEGIN
         ends := begins + interval '1 day';
         part := '@table_name@_' || to_char(begins, 'YYYYMMDD');
     END IF;
-    IF day > today + 31 OR day < today - coalesce(rule.lifetime_days, 3650) OR to_regclass(format('@schema@.%I', part)) IS NOT NULL THEN
+    IF day > today + 31 OR day < today - coalesce(rule.lifetime_days, 3650)
+        OR EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = '@schema@'::regnamespace) THEN
         RETURN false;
     END IF;
     PERFORM FROM @settings@ FOR UPDATE;  -- one at a time
-    IF to_regclass(format('@schema@.%I', part)) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = '@schema@'::regnamespace) THEN
         RETURN false;
     END IF;
     SELECT EXISTS (SELECT FROM @rest@ AS r WHERE r.logged_at >= begins AT TIME ZONE 'UTC' AND r.logged_at < ends AT TIME ZONE 'UTC') INTO found;
