@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import IO, Any, Final, TypeAlias
 
 from ..journal.line import Envelope
 from ..model import names
 
-__all__ = ("Around", "Record", "Unreadable", "looks_whole", "parse", "texts")
+__all__ = ("Around", "MayMatch", "Record", "Unreadable", "parse", "texts", "worth_parsing")
+
+MayMatch: TypeAlias = Callable[["bytes | bytearray"], bool]
+"""Whether in these bytes, of a line or of many, may be a record that matches."""
 
 _START: Final = b'{"resourceLogs"'
 _END: Final = b"}]}]}"
+_HEAD: Final = _START + b':[{"resource":'
+"""How documents begin, as far as all writers agree: the longer it is, the faster it is counted."""
+_LINE_END: Final = _END + b"\n"
+_BETWEEN: Final = _LINE_END + _HEAD
+_BLOCK: Final = 1 << 20
 _LAST_MOMENT: Final = 253_402_300_800 * 1_000_000_000
 """The end of the year 9999, where calendars of most programs end."""
 
@@ -95,9 +103,44 @@ class Unreadable:
         return bool(self.lines or self.files)
 
 
-def looks_whole(line: bytes) -> bool:
+def _looks_whole(line: bytes) -> bool:
     """Whether the line looks like one document: what does not is parsed in any case, so that a torn one is counted."""
     return line.startswith(_START) and line.rstrip(b"\n").endswith(_END) and line.count(_START) == 1
+
+
+def worth_parsing(file: IO[bytes], may_match: MayMatch, size: int = _BLOCK) -> Iterator[bytes]:
+    """The lines of *file* in which a record may match, and those that do not look whole, so that they are counted.
+
+    A block of *size* bytes is looked at as one, in place: searching a mebibyte costs little more than searching a line, copying more.
+    """
+    block, kept = bytearray(size), 0
+    while read := file.readinto(memoryview(block)[kept:]):  # type: ignore[attr-defined] # every binary file has it
+        filled = kept + read
+        end = block.rfind(b"\n", 0, filled) + 1
+        if end:
+            yield from _of_block(block if filled == len(block) else block[:filled], end, may_match)
+        rest = block[end:filled]
+        kept = len(rest)
+        block[:kept] = rest
+        if kept == len(block):
+            block.extend(bytes(kept))
+    if kept:
+        yield from _of_block(block[:kept], kept, may_match)
+
+
+def _of_block(block: bytearray, end: int, may_match: MayMatch) -> Iterator[bytes]:
+    """The lines up to *end*; what is behind it may only make a block look as if something in it matched."""
+    whole = (
+        block.startswith(_HEAD)
+        and block.endswith(_LINE_END, 0, end)
+        and block.count(_HEAD, 0, end) == block.count(_BETWEEN, 0, end) + 1  # none begins but where another has ended
+        and b"\0" not in block  # what a crash of the machine leaves in place of a beginning
+    )
+    if whole and not may_match(block):
+        return
+    for line in bytes(block[:end]).split(b"\n"):
+        if line and (may_match(line) or not (whole or _looks_whole(line))):
+            yield line
 
 
 def parse(line: bytes, unreadable: Unreadable, file: str = "") -> Iterator[Record]:

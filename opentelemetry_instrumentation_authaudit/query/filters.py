@@ -13,6 +13,7 @@ from ..model import names
 from ..model.catalog import matches
 from ..privacy.addresses import AddressPrivacy, parse
 from ..privacy.pseudonyms import Keyring, folded
+from .documents import MayMatch
 from .reader import Record
 
 __all__ = ("Filters",)
@@ -71,8 +72,8 @@ class Filters:
             found.append(lambda record: self.since <= record.time <= last)
         return found
 
-    def needles(self) -> Callable[[bytes], bool]:
-        """A test on the bytes of a line, before it is parsed: false only where no record in it can match."""
+    def needles(self) -> MayMatch:
+        """A test on the bytes of lines, before they are parsed: false only where no record in them can match."""
         flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action, self.event)
         sets = [set(map(_needle, values)) for values in flags if values]
         return lambda line: all(any(needle in line for needle in needles) for needles in sets)

@@ -12,7 +12,7 @@ from typing import IO, Final, TypeAlias
 
 from ..journal.names import JournalFile
 from ..model import names
-from .documents import Record, Unreadable, looks_whole, parse
+from .documents import MayMatch, Record, Unreadable, parse, worth_parsing
 
 __all__ = ("Record", "Unreadable", "every_record", "files_in", "journal_of", "opened", "parse", "read")
 
@@ -49,7 +49,7 @@ def read(
     files: Iterable[Path],
     unreadable: Unreadable,
     *,
-    may_match: Callable[[bytes], bool] = lambda _line: True,
+    may_match: MayMatch = lambda _line: True,
     since: int = 0,
 ) -> Iterator[Record]:
     """The audit records of *files* in the order of their time, each once.
@@ -88,7 +88,7 @@ def every_record(
             unreadable.files[str(path)] = getattr(error, "strerror", None) or type(error).__name__
 
 
-def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
+def _merged(streams: Iterable[list[Path]], unreadable: Unreadable, may_match: MayMatch) -> Iterator[Record]:
     """The records of all streams in order. A stream is opened when its time has come: of months, few live at once."""
     waiting = sorted((min(map(_first_moment, parts)), number, parts) for number, parts in enumerate(streams))
     waiting.reverse()
@@ -138,12 +138,11 @@ def _nearly_sorted(records: Iterator[Record]) -> Iterator[Record]:
         yield heapq.heappop(heap)[2]
 
 
-def _records(paths: Iterable[Path], unreadable: Unreadable, may_match: Callable[[bytes], bool]) -> Iterator[Record]:
+def _records(paths: Iterable[Path], unreadable: Unreadable, may_match: MayMatch) -> Iterator[Record]:
     for path in paths:
         try:
             with opened(path) as file:
-                for line in file:
-                    if may_match(line) or not looks_whole(line):
-                        yield from parse(line, unreadable, path.name)
+                for line in worth_parsing(file, may_match):
+                    yield from parse(line, unreadable, path.name)
         except _UNREADABLE as error:
             unreadable.files[str(path)] = getattr(error, "strerror", None) or type(error).__name__
