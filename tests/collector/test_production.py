@@ -60,7 +60,8 @@ def knock(vault: Vault, *, token: str = "first", certificate: str = "client", pa
 def test_a_writer_with_certificate_and_token(store: LogStore, tmp_path: Path, protocol: str) -> None:
     """An application that has both delivers: every record is in the files and in the store, and both chains are whole."""
     with Vault(tmp_path / "collector", store=store.url) as vault:
-        with application(tmp_path, vault.client(protocol), 200) as running:
+        with application(tmp_path, vault.client(protocol)) as running:
+            running.tell(200)
             assert running.finish()
         assert missing(running.told, vault.ids()) == set()
         until("the store has all", lambda: set(running.told) <= stored(store))
@@ -84,10 +85,12 @@ def test_who_gets_in(vault: Vault) -> None:
 
 def test_an_application_with_a_wrong_token_keeps_its_records(vault: Vault, tmp_path: Path) -> None:
     """A token was mistyped: nothing arrives, nothing is lost; with the right one the next process delivers all."""
-    with application(tmp_path, vault.client(token="wrong"), 20, patience=1) as first:
+    with application(tmp_path, vault.client(token="wrong"), patience=1) as first:
+        first.tell(20)
         assert not first.finish()
     assert vault.ids() == []
-    with application(tmp_path, vault.client(), 1) as second:
+    with application(tmp_path, vault.client()) as second:
+        second.tell(1)
         assert second.finish()
     assert missing(first.told + second.told, vault.ids()) == set()
 

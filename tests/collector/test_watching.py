@@ -52,7 +52,7 @@ def promtool() -> str:
 
 def test_each_alert_fires_when_it_should(promtool: str) -> None:
     """Prometheus replays trouble of every kind, and an ordinary day with a restart: its own test of the rules passes."""
-    for command in (["check", "rules", RULES], ["test", "rules", RULES.with_name("rules_test.yaml")]):
+    for command in (["check", "rules", str(RULES)], ["test", "rules", str(RULES.with_name("rules_test.yaml"))]):
         done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -12,52 +12,63 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
 
 from opentelemetry_instrumentation_authaudit.model import names
-from tests.pipeline.telling import NOON, process
+from tests.pipeline.telling import NOON, line_of, process
 
 __all__ = ("Application", "application", "attribute", "record", "request")
 
 _PROGRAM = """
-folder, protocol, count, pause, patience = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *map(float, sys.argv[4:])
+folder, protocol, pause, patience = Path(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:])
 sink = pipeline(folder, exporter="otlp", otlp_protocol=protocol, checkpoint_records=100)
-for number in range(count):
-    print(sink(replace(SIGN_IN, time=time.time_ns(), subject=f"user:{number}")), flush=True)
-    time.sleep(pause)
+for line in sys.stdin:
+    for number in range(int(line)):
+        print(sink(replace(SIGN_IN, time=time.time_ns(), subject=f"user:{number}")), flush=True)
+        time.sleep(pause)
 print("delivered" if sink.shutdown(patience) else "not delivered", flush=True)
 """
 
 
 class Application:
-    """A process with our pipeline; what it has told so far."""
+    """A process with our pipeline, which tells as many records as it is asked for; the ids of those it has told."""
 
     def __init__(self, running: subprocess.Popen[str]) -> None:
-        self._running, self.told = running, list[str]()
+        self.told: list[str] = []
+        self._running, self._due = running, 0
+
+    def begin(self, count: int) -> None:
+        """Let it tell *count* records, and do not wait: something may happen meanwhile."""
+        assert self._running.stdin is not None
+        self._running.stdin.write(f"{count}\n")
+        self._running.stdin.flush()
+        self._due += count
+
+    def gather(self) -> None:
+        """Wait until it has told all that it was asked for."""
+        for _ in range(self._due):
+            identity = line_of(self._running)
+            assert len(identity) == 36, identity
+            self.told.append(identity)
+        self._due = 0
 
     def tell(self, count: int) -> None:
-        """Return when it has told so many records more."""
-        for _ in range(count):
-            line = self._line()
-            assert len(line) == 36, line
-            self.told.append(line)
+        """Let it tell *count* records, and wait for them."""
+        self.begin(count)
+        self.gather()
 
     def finish(self) -> bool:
-        """Let it tell the rest and end; whether it delivered everything."""
-        while len(line := self._line()) == 36:
-            self.told.append(line)
-        assert line in {"delivered", "not delivered"}, line
-        return line == "delivered"
-
-    def _line(self) -> str:
-        assert self._running.stdout is not None
-        return self._running.stdout.readline().strip()
+        """Let it end, in good order; whether it delivered everything."""
+        self.gather()
+        assert self._running.stdin is not None
+        self._running.stdin.close()
+        verdict = line_of(self._running)
+        assert verdict in {"delivered", "not delivered"}, verdict
+        return verdict == "delivered"
 
 
 @contextmanager
-def application(
-    folder: Path, environ: Mapping[str, str], count: int, *, pause: float = 0.0, patience: float = 30.0
-) -> Iterator[Application]:
-    """A process that tells *count* records, *pause* seconds apart, and delivers them within *patience* seconds after that."""
+def application(folder: Path, environ: Mapping[str, str], *, pause: float = 0.0, patience: float = 60.0) -> Iterator[Application]:
+    """A process that tells records *pause* seconds apart, and has *patience* seconds to deliver the last of them when it ends."""
     protocol = environ["OTEL_EXPORTER_OTLP_PROTOCOL"]
-    with process(_PROGRAM, folder, protocol, count, pause, patience, environ=dict(environ)) as running:
+    with process(_PROGRAM, folder, protocol, pause, patience, environ=dict(environ)) as running:
         yield Application(running)
 
 
