@@ -284,3 +284,22 @@ def test_a_writer_goes_on_meanwhile(tmp_path: Path) -> None:
             Retention(tmp_path, 10, None, delivering=False).tidy(MORNING, lambda: True)
     opened.close(done=True)
     assert written(tmp_path, OTHER) == [record(number) for number in range(2, 202)]
+
+
+def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+    """Somebody else's journals: nothing goes, nothing raises (root steps down to nobody for it)."""
+    folder = tmp_path / "shop"
+    month(folder)
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555)
+    code = """
+        from opentelemetry_instrumentation_authaudit.journal.retention import Retention
+        os.chdir(sys.argv[1])  # nobody could not come here from above
+        retention = Retention(Path(), 10, None, delivering=False)
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        print(len(retention.plan(MORNING).going), len(retention.tidy(MORNING, lambda: True)))
+    """
+    assert run(code, folder) == "20 0"
+    assert len(names_of(folder)) == 30
+    folder.chmod(0o755)
