@@ -78,7 +78,8 @@ class ClickHouseInstaller:
         if "LogAttributes" not in columns:
             raise StoreError(f"there is a table {self.table} that holds something else: name another with --table")
         added = additions(self._store.table, columns)
-        return {**({"0002_columns.sql": added} if added else {}), **({} if self._roles_there() else {_ROLES: self._roles})}
+        lacking = {"0002_columns.sql": added} if added else {}
+        return {**lacking, _ROLES: self._roles} if fresh and not self._roles_there() else lacking
 
     def _roles_there(self) -> bool:
         """Whether they are, as far as this user may know."""
