@@ -6,6 +6,7 @@ import gzip
 import threading
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -286,20 +287,21 @@ def test_a_writer_goes_on_meanwhile(tmp_path: Path) -> None:
     assert written(tmp_path, OTHER) == [record(number) for number in range(2, 202)]
 
 
-def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+def test_a_folder_that_may_only_be_read() -> None:
     """Somebody else's journals: nothing goes, nothing raises (root steps down to nobody for it)."""
-    folder = tmp_path / "shop"
-    month(folder)
-    for path in (folder, *folder.iterdir()):
-        path.chmod(0o555)
     code = """
         from opentelemetry_instrumentation_authaudit.journal.retention import Retention
-        os.chdir(sys.argv[1])  # nobody could not come here from above
-        retention = Retention(Path(), 10, None, delivering=False)
+        retention = Retention(Path(sys.argv[1]), 10, None, delivering=False)
         if os.geteuid() == 0:
             os.setuid(65534)
         print(len(retention.plan(MORNING).going), len(retention.tidy(MORNING, lambda: True)))
     """
-    assert run(code, folder) == "20 0"
-    assert len(names_of(folder)) == 30
-    folder.chmod(0o755)
+    with TemporaryDirectory() as place:  # where nobody may look, which the folders of pytest are not
+        folder = Path(place) / "shop"
+        month(folder)
+        for path in (*folder.iterdir(), folder, Path(place)):
+            path.chmod(0o555)
+        assert run(code, folder) == "20 0"
+        assert len(names_of(folder)) == 30
+        for path in (Path(place), folder):
+            path.chmod(0o755)
