@@ -11,7 +11,7 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from .running import Collector
+from .running import Collector, lacking
 
 
 @pytest.fixture
@@ -25,14 +25,13 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
 def small_volume(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB. Only root may mount one; for others the test is skipped."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a small volume")
+        lacking("volume", "only root can mount a small volume")
     volume = tmp_path / "volume"
     volume.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0750", "authaudit", str(volume)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode and not os.environ.get("CI"):
-        pytest.skip(f"no small volume can be mounted here: {done.stderr}")
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        lacking("volume", f"no small volume can be mounted here: {done.stderr}")
     yield volume
     subprocess.run(["umount", "--lazy", str(volume)], check=True)
 

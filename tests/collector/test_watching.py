@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ from tests.stores.recorded import MIDNIGHT, recorded
 from tests.stores.victorialogs_server import send
 
 from .conftest import post
-from .running import Collector, until
+from .running import Collector, lacking, until
 from .traffic import record, request
 from .vault import LogStore
 
@@ -43,10 +42,10 @@ exporters:
 
 @pytest.fixture
 def promtool() -> str:
-    """Prometheus' own tool; without it the test is skipped, in CI it fails."""
+    """Prometheus' own tool."""
     found = shutil.which("promtool")
     if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("promtool is missing; on Debian: apt-get install prometheus")
+        lacking("promtool", "promtool is missing; on Debian: apt-get install prometheus")
     return found
 
 
