@@ -105,7 +105,7 @@ class Unreadable:
 
 def _looks_whole(line: bytes) -> bool:
     """Whether the line looks like one document: what does not is parsed in any case, so that a torn one is counted."""
-    return line.startswith(_START) and line.rstrip(b"\n").endswith(_END) and line.count(_START) == 1
+    return line.startswith(_START) and line.rstrip(b"\n").endswith(_END) and line.count(_START) == 1 and b"\0" not in line
 
 
 def worth_parsing(file: IO[bytes], may_match: MayMatch, size: int = _BLOCK) -> Iterator[bytes]:
