@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, every_record
-from opentelemetry_instrumentation_authaudit.stores.shipping import described, target_name
 from tests.pipeline.otlp_server import OtlpServer
 from tests.stores.exporter import FileExporter, ids, request
 
@@ -140,13 +139,3 @@ def test_used_wrongly(tmp_path: Path, arguments: tuple[str, ...], says: str) -> 
     assert done.returncode in {2, 3}
     assert says in done.stderr
     assert "secret" not in done.stderr
-
-
-def test_what_is_remembered_holds_no_password(tmp_path: Path) -> None:
-    """Neither the names of files nor their content; who signs in makes no other target."""
-    url = "postgresql://writer:pa55@DB.example:5432/audit?sslmode=require"
-    assert target_name(url) == target_name("postgres://other@db.example:5432/audit")
-    assert target_name(url) != target_name("postgresql://writer@db.example:5432/audit?table=other")
-    assert "pa55" not in target_name(url) + described(url)
-    assert target_name("store") == target_name(f"file:{Path('store').absolute()}")
-    assert target_name("/a") != target_name("/b")
