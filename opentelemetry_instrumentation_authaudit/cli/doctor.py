@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from ..config import Config, ConfigError, Exporter, load, otlp_endpoint
 from ..instrumentor import known_fields
 from ..instrumentors.registry import LIBRARIES, Library
+from ..journal.targets import GIVEN_UP_DAYS, known_targets
 from ..query.formats import printable
 from .main import BAD_ANSWER
 from .places import living, places
@@ -40,6 +42,8 @@ Libraries are imported to look for what is watched in them, in a process of thei
 _UNLIMITED = 100_000  # columns, where no terminal says how wide it is
 _PERISHABLE: Final = frozenset({"overlay", "tmpfs", "ramfs", "aufs"})
 _LITTLE_SPACE: Final = 100 << 20
+_SELDOM: Final = 36
+"""Hours: who ships once a day has shipped by then."""
 _DISTRIBUTION: Final = "opentelemetry-instrumentation-authaudit"
 
 
@@ -104,6 +108,7 @@ def _everything() -> Iterator[Finding]:
     yield from _libraries(config)
     yield from _journal(config)
     yield from _delivery(config)
+    yield from _targets(config)
     yield from _processes(config)
     yield from _blind(config)
 
@@ -206,8 +211,22 @@ def _delivery(config: Config) -> Iterator[Finding]:
         yield Finding("delivery", Verdict.NOTE, says)
     else:
         yield _reachable(otlp_endpoint(config.otlp_protocol), config.otlp_protocol)
-    for dead in sorted(config.journal_dir.glob("*/*.dead.jsonl")):
+    of_targets = config.journal_dir.glob("*/targets/*/*.dead.jsonl")
+    for dead in sorted([*config.journal_dir.glob("*/*.dead.jsonl"), *of_targets]):
         yield Finding("delivery", Verdict.WARNING, f"the receiver refused records for good; they are set aside in {dead}")
+
+
+def _targets(config: Config) -> Iterator[Finding]:
+    """Whether those for whom journals wait are served (`authaudit ship --to`)."""
+    for target in (found for folder in sorted(config.journal_dir.glob("*")) for found in known_targets(folder)):
+        hours = (time.time() - target.served) / 3600
+        if hours < _SELDOM:
+            yield Finding("delivery", Verdict.OK, f"{target.described}: served from {target.place.parents[1]}")
+            continue
+        says = f"{target.described}: nobody has shipped to it from {target.place.parents[1]} for {hours / 24:.0f} days"
+        given_up = hours >= GIVEN_UP_DAYS * 24
+        waits = "it counts as given up" if given_up else "journals wait for it; `authaudit ship --to ... --forget` ends that"
+        yield Finding("delivery", Verdict.NOTE if given_up else Verdict.WARNING, f"{says}: {waits}")
 
 
 def _reachable(endpoint: str, protocol: str) -> Finding:

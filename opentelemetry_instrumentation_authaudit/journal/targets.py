@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +22,25 @@ from .locks import HeldLock
 from .names import JournalFile, cursor_path, files
 from .streams import Batch, Streams
 
-__all__ = ("GIVEN_UP_DAYS", "JournalsForTarget", "Target", "lacking_from", "targets_of")
+__all__ = ("GIVEN_UP_DAYS", "JournalsForTarget", "Registered", "Target", "known_targets", "lacking_from", "targets_of")
 
 GIVEN_UP_DAYS: Final = 30
 _DAY: Final = 86_400
 _HOUR: Final = 3600
 _FOLDER: Final = "targets"
 _REGISTERED: Final = "target.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A target that is known in a folder."""
+
+    place: Path
+    """What is remembered of it."""
+    described: str
+    """Its address, without a password."""
+    served: float
+    """When somebody served it last, within an hour; seconds since the epoch."""
 
 
 class Target:
@@ -130,15 +143,22 @@ class JournalsForTarget:
         self._target.release()
 
 
-def targets_of(folder: Path, now: int) -> Iterator[Path]:
-    """The places of the targets of *folder* that are not given up at *now* (nanoseconds since the epoch)."""
-    for registered in folder.glob(f"{_FOLDER}/*/{_REGISTERED}"):
+def known_targets(folder: Path) -> Iterator[Registered]:
+    """The targets of *folder*, whether somebody serves them or not."""
+    for registered in sorted(folder.glob(f"{_FOLDER}/*/{_REGISTERED}")):
         try:
             served = registered.stat().st_mtime
-        except OSError:
+            described = str(json.loads(registered.read_bytes())["target"])
+        except FileNotFoundError:  # forgotten in this moment
             continue
-        if now / 1e9 - served < GIVEN_UP_DAYS * _DAY:
-            yield registered.parent
+        except (OSError, ValueError, KeyError, TypeError):
+            described = registered.parent.name
+        yield Registered(registered.parent, described, served)
+
+
+def targets_of(folder: Path, now: int) -> Iterator[Path]:
+    """The places of the targets of *folder* that are not given up at *now* (nanoseconds since the epoch)."""
+    return (target.place for target in known_targets(folder) if now / 1e9 - target.served < GIVEN_UP_DAYS * _DAY)
 
 
 def lacking_from(folder: Path, stream: str, last: int, now: int) -> int:

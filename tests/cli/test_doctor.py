@@ -15,6 +15,7 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit.cli.doctor import Finding
 from opentelemetry_instrumentation_authaudit.instrumentors.registry import LIBRARIES
+from opentelemetry_instrumentation_authaudit.journal.targets import Target
 
 from .command import authaudit
 
@@ -165,3 +166,20 @@ def test_living_process_tells_of_itself(tmp_path: Path, application: subprocess.
     application.wait()
     ((verdict, says),) = about("processes", findings(tmp_path, **ONE, **place))
     assert (verdict, says[:23]) == ("note", "no process is recording")
+
+
+def test_targets_of_shipping(tmp_path: Path) -> None:
+    """Who is served is in order; whom nobody serves keeps journals waiting, until it counts as given up."""
+    folder = tmp_path / "journal" / "shop"
+    for name, days in (("a", 0), ("b", 3), ("c", 40)):
+        target = Target(folder, name)
+        assert target.hold(f"postgresql://{name}/audit")
+        target.release()
+        then = time.time() - days * 86_400
+        os.utime(target.place / "target.json", (then, then))
+    found = about("delivery", findings(tmp_path, **ONE, OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR=str(tmp_path / "journal")))
+    told = [(verdict, says) for verdict, says in found if "postgresql" in says]
+    assert [verdict for verdict, _ in told] == ["ok", "warning", "note"]
+    assert told[0][1] == f"postgresql://a/audit: served from {folder}"
+    assert "for 3 days: journals wait for it" in told[1][1]
+    assert "counts as given up" in told[2][1]
