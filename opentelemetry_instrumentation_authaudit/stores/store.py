@@ -66,8 +66,11 @@ class Address:
             parts, others = _hosts(urlsplit(url))
             given = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             port = parts.port
-        except ValueError as error:
-            raise StoreError(f"--store: this is no URL of a store: {error}") from None
+        except ValueError:  # whose words may repeat what looked like a port, and is a part of a password
+            raise StoreError(
+                "--store: this is no URL of a store: write scheme://user@host:port/database?option=value; in a password / # ? @ and "
+                "brackets are percent-encoded, or it lies in a file: ?password_file=/path"
+            ) from None
         return cls(
             scheme=parts.scheme,
             host=parts.hostname or "",
