@@ -77,6 +77,7 @@ CHANGES: Final = (
     "SELECT pg_read_file('pg_hba.conf')",
     "SELECT audit.auth_audit_build('mine', NULL, NULL)",
     "SELECT audit.auth_audit_replace('auth_audit_20261120', 'mine')",
+    "SELECT audit.auth_audit_copy('mine', 'audit.auth_audit_20261120', 'true')",
     "UPDATE audit.auth_audit_settings SET partitioning = 'monthly'",
     "DELETE FROM audit.auth_audit_settings",
     "TRUNCATE audit.auth_audit_settings",

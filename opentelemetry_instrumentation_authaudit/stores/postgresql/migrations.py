@@ -15,7 +15,7 @@ __all__ = ("MIGRATIONS", "Migration", "Schema", "apart", "together")
 _FOLDER: Final = resources.files(__package__) / "sql"
 _SLOT: Final = re.compile(r"@([a-z_]+)@")
 _THINGS: Final = (
-    "append_only", "apply_retention", "build", "ensure_partition", "entries", "expire", "holds", "migrations", "replace", "rest",
+    "append_only", "apply_retention", "build", "copy", "ensure_partition", "entries", "expire", "holds", "migrations", "replace", "rest",
     "settings", "sources",
 )  # fmt: skip
 """What belongs to a table, by the end of its name."""

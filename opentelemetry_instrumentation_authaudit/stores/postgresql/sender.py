@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 from uuid import UUID
 
@@ -131,8 +131,9 @@ class PostgresSender:
             connection.close()
 
     def _make_partitions(self, connection: Connection, days: set[date]) -> None:
-        """Those of *days*, and of the days after. While there is none, the partition for all others takes the records."""
-        for day in sorted(days | {day + timedelta(days=1) for day in days if day < date.max}):
+        """Those of *days*, and tomorrow's. While there is none, the partition for all others takes the records."""
+        today = datetime.now(timezone.utc).date()
+        for day in sorted(days | ({today + timedelta(days=1)} if today in days else set())):
             if time.monotonic() < self._next_ask.get(day, 0.0):
                 continue
             try:

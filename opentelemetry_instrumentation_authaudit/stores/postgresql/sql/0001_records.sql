@@ -95,8 +95,8 @@ ALTER TABLE @table@ ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON @table@ FOR EACH STATEMENT EXECUTE FUNCTION @append_only@();
 ALTER TABLE @table@ ENABLE ALWAYS TRIGGER no_truncate;
 
--- A table of the same form, with those rows of another for which "keep" is true; not a partition yet.
-CREATE FUNCTION @build@(part text, origin regclass, keep text) RETURNS void
+-- Those rows of a table for which "keep" is true into another of the same form, where they are not there yet.
+CREATE FUNCTION @copy@(part text, origin regclass, keep text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     columns text := (
@@ -104,11 +104,18 @@ DECLARE
         WHERE attrelid = '@table@'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     );
 BEGIN
+    EXECUTE format('INSERT INTO @schema@.%I (%s) SELECT %s FROM %s AS r WHERE %s ON CONFLICT DO NOTHING', part, columns, columns, origin, keep);
+END $$;
+
+-- A table of the same form, with those rows of another, if one is named, for which "keep" is true; not a partition yet.
+CREATE FUNCTION @build@(part text, origin regclass, keep text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     EXECUTE format('CREATE TABLE @schema@.%I (LIKE @table@ INCLUDING ALL)', part);
     EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON @schema@.%I FOR EACH STATEMENT EXECUTE FUNCTION @append_only@()', part);
     EXECUTE format('ALTER TABLE @schema@.%I ENABLE ALWAYS TRIGGER no_truncate', part);
     IF origin IS NOT NULL THEN
-        EXECUTE format('INSERT INTO @schema@.%I (%s) SELECT %s FROM %s AS r WHERE %s', part, columns, columns, origin, keep);
+        PERFORM @copy@(part, origin, keep);
     END IF;
 END $$;
 
@@ -155,7 +162,7 @@ BEGIN
     END IF;
     SELECT EXISTS (SELECT FROM @rest@ AS r WHERE r.logged_at >= begins AT TIME ZONE 'UTC' AND r.logged_at < ends AT TIME ZONE 'UTC') INTO found;
     IF found THEN
-        LOCK TABLE @rest@ IN SHARE MODE;
+        LOCK TABLE @table@ IN ACCESS EXCLUSIVE MODE;
         PERFORM @build@(part, '@rest@', format('r.logged_at >= %1$L AND r.logged_at < %2$L', begins || 'Z', ends || 'Z'));
         PERFORM @build@('@rest_name@_new', '@rest@', format('NOT (r.logged_at >= %1$L AND r.logged_at < %2$L)', begins || 'Z', ends || 'Z'));
         PERFORM @replace@('@rest_name@', '@rest_name@_new');
@@ -171,7 +178,7 @@ ALTER TABLE @table@ ATTACH PARTITION @rest@ DEFAULT;
 SELECT @ensure_partition@((now() AT TIME ZONE 'UTC')::date + ahead) FROM generate_series(0, 1) AS ahead;
 
 -- Who may do what. received_at is nobody's to give.
-REVOKE ALL ON FUNCTION @append_only@(), @build@(text, regclass, text), @replace@(text, text), @ensure_partition@(date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @append_only@(), @copy@(text, regclass, text), @build@(text, regclass, text), @replace@(text, text), @ensure_partition@(date) FROM PUBLIC;
 GRANT USAGE ON SCHEMA @schema@ TO @writer@, @reader@, @retention@;
 GRANT INSERT (logged_at, event, service, severity, trace_id, span_id, source, attributes, canonical) ON @table@ TO @writer@;
 GRANT INSERT ON @sources@ TO @writer@;

@@ -18,8 +18,9 @@ CREATE TABLE @holds@ (
 COMMENT ON TABLE @holds@ IS 'Legal holds: records of a subject, or of a tenant, are kept whatever their age; until: it ends, or was released, then';
 
 -- Removes the records from before today (UTC, at "moment") minus the lifetime, but for those under a legal hold. Rows are never
--- deleted: a partition is dropped, or made again with what is kept. One row for each partition that was touched, or with "dry_run"
--- would be.
+-- deleted: a partition is dropped, or made again with what is kept. What is kept is copied while others go on writing; they wait only
+-- while partitions change places, and what they have added meanwhile is copied then. One row for each partition that was touched, or
+-- with "dry_run" would be.
 CREATE FUNCTION @expire@(moment timestamptz, dry_run boolean DEFAULT false)
 RETURNS TABLE (partition text, removed bigint, kept bigint, dropped boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' SET "TimeZone" = 'UTC' AS $$
@@ -28,6 +29,8 @@ DECLARE
     part record;
     cutoff timestamptz;
     keep text;
+    counting text := 'SELECT count(*) FILTER (WHERE NOT k), count(*) FILTER (WHERE k) FROM (SELECT %s AS k FROM @schema@.%I AS r) AS counted';
+    found jsonb := '[]';
 BEGIN
     SELECT * INTO STRICT rule FROM @settings@;
     IF NOT dry_run THEN
@@ -52,29 +55,42 @@ BEGIN
         ORDER BY c.relname
     LOOP
         CONTINUE WHEN part.begins >= cutoff;
-        IF NOT dry_run THEN
-            EXECUTE format('LOCK TABLE @schema@.%I IN SHARE MODE', part.name);
-        END IF;
-        EXECUTE format('SELECT count(*) FILTER (WHERE NOT k), count(*) FILTER (WHERE k) FROM (SELECT %s AS k FROM @schema@.%I AS r) AS counted', keep, part.name)
-            INTO removed, kept;
+        EXECUTE format(counting, keep, part.name) INTO removed, kept;
         partition := part.name;
         dropped := kept = 0 AND part.ends <= cutoff AND NOT part.rest;
         CONTINUE WHEN removed = 0 AND dropped IS NOT TRUE;
-        IF NOT dry_run THEN
-            IF dropped THEN
-                EXECUTE format('DROP TABLE @schema@.%I', part.name);
-            ELSE
+        IF dry_run THEN
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        IF NOT dropped THEN
+            PERFORM @build@(part.name || '_new', format('@schema@.%I', part.name)::regclass, keep);
+        END IF;
+        found := found || jsonb_build_object('name', part.name, 'count', removed + kept, 'dropped', dropped);
+    END LOOP;
+    IF found = '[]' THEN
+        RETURN;
+    END IF;
+    LOCK TABLE @table@ IN ACCESS EXCLUSIVE MODE;
+    FOR part IN SELECT f->>'name' AS name, (f->>'count')::bigint AS count, (f->>'dropped')::boolean AS dropped FROM jsonb_array_elements(found) AS f LOOP
+        EXECUTE format(counting, keep, part.name) INTO removed, kept;
+        partition := part.name;
+        dropped := part.dropped AND kept = 0;
+        IF dropped THEN
+            EXECUTE format('DROP TABLE @schema@.%I', part.name);
+        ELSE
+            IF part.dropped THEN
                 PERFORM @build@(part.name || '_new', format('@schema@.%I', part.name)::regclass, keep);
-                PERFORM @replace@(part.name, part.name || '_new');
+            ELSIF removed + kept <> part.count THEN
+                PERFORM @copy@(part.name || '_new', format('@schema@.%I', part.name)::regclass, keep);
             END IF;
+            PERFORM @replace@(part.name, part.name || '_new');
         END IF;
         RETURN NEXT;
     END LOOP;
-    IF NOT dry_run THEN
-        DELETE FROM @sources@ AS s WHERE s.day < cutoff::date AND NOT EXISTS (
-            SELECT FROM @table@ AS r WHERE r.logged_at >= s.day::timestamptz AND r.logged_at < (s.day + 1)::timestamptz
-        );
-    END IF;
+    DELETE FROM @sources@ AS s WHERE s.day < cutoff::date AND NOT EXISTS (
+        SELECT FROM @table@ AS r WHERE r.logged_at >= s.day::timestamptz AND r.logged_at < (s.day + 1)::timestamptz
+    );
 END $$;
 
 -- The same, now: what whoever writes may call.
