@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -135,8 +135,8 @@ class _Run:
     def __call__(self) -> int:
         filters = _filters(self.options, self.config)
         comparison = Comparison(settled=time.time_ns() - int(self.options.grace * _NS))
-        _each(self.sources, filters, "reading what there should be", comparison.expect)
-        _each(self.store, filters, "reading the store", comparison.find)
+        _each(self.sources.stores, filters, "reading what there should be", comparison.expect)
+        _each([self.store], filters, "reading the store", comparison.find)
         missing = comparison.missing()
         lacking = _lacking(self.sources, filters, comparison) if missing else _Lacking()
         differences = list(comparison.differences())
@@ -198,11 +198,15 @@ def _filters(options: argparse.Namespace, config: Config) -> Filters:
     return Filters(since=max(begin, since), until=until)
 
 
-def _each(store: Store, filters: Filters, what: str, take: Callable[[Record], None]) -> None:
-    """Hand every copy in *store* to *take*."""
-    progress = Progress(what, store.size())
-    for record in store.copies(filters, progress):
-        take(record)
+def _each(stores: Iterable[Store], filters: Filters, what: str, take: Callable[[Record], None]) -> None:
+    """Hand every copy in *stores* to *take*."""
+    progress = Progress(what, sum(store.size() for store in stores))
+    for store in stores:
+        for record in store.copies(filters, progress):
+            take(record)
+        while isinstance(store, FileStore) and (newcomers := store.newcomers()):
+            for record in FileStore(store.places, newcomers, store.unreadable).copies(filters, progress):
+                take(record)
     progress.finish()
 
 
@@ -216,7 +220,7 @@ def _lacking(sources: Merged, filters: Filters, comparison: Comparison) -> _Lack
             if len(lacking.ids) < _LISTED:
                 lacking.ids.setdefault((record.attributes[names.STREAM_ID], record.number), record.id)
 
-    _each(sources, filters, "looking up what is missing", look)
+    _each(sources.stores, filters, "looking up what is missing", look)
     return lacking
 
 

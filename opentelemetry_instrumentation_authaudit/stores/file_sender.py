@@ -1,4 +1,7 @@
-"""Records written into a folder: OTLP/JSON lines in a file of their own, on the disk before they count as accepted."""
+"""Records written into a folder: OTLP/JSON lines in files of their own, on the disk before they count as accepted.
+
+The files are named like those that a collector has closed, so `authaudit retention` deletes them in their time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Final
 
 from ..journal.streams import Batch
 from ..pipeline.answers import ACCEPTED, Answer, Verdict
@@ -14,13 +18,17 @@ from ..pipeline.otlp import json_request
 __all__ = ("FileSender",)
 
 
+_FULL: Final = 64 << 20
+"""Bytes from which on another file is begun; another day begins one, too."""
+
+
 class FileSender:
     """A `pipeline.otlp.Sender` into `reconciled-<time>.jsonl` in *folder*, which is made with the first records."""
 
-    def __init__(self, folder: Path, made: Callable[[Path], None] = lambda _path: None) -> None:
-        """*made* hears of the file."""
-        self._folder, self._made = folder, made
-        self._descriptor = -1
+    def __init__(self, folder: Path, made: Callable[[Path], None] = lambda _path: None, full: int = _FULL) -> None:
+        """*made* hears of each file."""
+        self._folder, self._made, self._full = folder, made, full
+        self._descriptor, self._day = -1, ""
 
     def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
         """See `Sender`. A full disk is a reason to try again, a folder that may not be written is one to mend it."""
@@ -42,8 +50,10 @@ class FileSender:
             os.close(descriptor)
 
     def _write(self, line: bytes) -> None:
-        if self._descriptor < 0:
-            self._open()
+        now = datetime.now(timezone.utc)
+        if self._descriptor < 0 or self._done_with(now):
+            self.close()
+            self._open(now)
         end = os.fstat(self._descriptor).st_size
         try:
             written = os.write(self._descriptor, line)
@@ -54,9 +64,14 @@ class FileSender:
             os.ftruncate(self._descriptor, end)  # it comes again
             raise
 
-    def _open(self) -> None:
-        now = datetime.now(timezone.utc)
-        path = self._folder / f"reconciled-{now:%Y%m%dT%H%M%S%f}Z.jsonl"
+    def _done_with(self, now: datetime) -> bool:
+        """Whether the file is full, of another day, or was deleted."""
+        stat = os.fstat(self._descriptor)
+        return stat.st_size >= self._full or not stat.st_nlink or f"{now:%F}" != self._day
+
+    def _open(self, now: datetime) -> None:
+        path = self._folder / f"reconciled-{now:%Y-%m-%dT%H-%M-%S}.{now.microsecond // 1000:03}.jsonl"
+        self._day = f"{now:%F}"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
         folder = os.open(self._folder, os.O_RDONLY)
         try:

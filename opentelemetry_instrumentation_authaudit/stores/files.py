@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..journal.names import JournalFile
 from ..query.filters import Filters
-from ..query.reader import Record, Unreadable, every_record, read
+from ..query.reader import Record, Unreadable, every_record, files_in, read
+from .collected import collected_in
 from .errors import StoreError
 from .store import Progress, Store
 
@@ -38,6 +40,20 @@ class FileStore(Store):
         """See `Store`; progress in bytes."""
         found = every_record(self.files, self.unreadable, progress)
         return _passing((record for record, _ in found), filters) if filters != _EVERYTHING else (record for record, _ in found)
+
+    def newcomers(self) -> list[Path]:
+        """Files that are new since they were listed, renamed ones too; they belong to the store from now on.
+
+        Of a collector's file that was named alone, those are its rotated ones.
+        """
+        alone = [place for place in self.places if not place.is_dir() and JournalFile.parse(place.name) is None]
+        there = dict.fromkeys([path for place in self.places for path in files_in(place)])
+        there |= dict.fromkeys(path for place in alone for path in collected_in(place))
+        for path in set(self.files) - set(there):  # retention was here
+            self.unreadable.files.pop(str(path), None)
+        found = [path for path in there if path not in self.files]
+        self.files = [path for path in self.files if path in there] + found
+        return found
 
     def size(self) -> int:
         """Bytes."""

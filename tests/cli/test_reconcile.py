@@ -13,6 +13,7 @@ import pytest
 from opentelemetry_instrumentation_authaudit.model import names
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable, every_record, files_in
 from tests.query.history import Process, collected, history, journals
+from tests.stores.exporter import FileExporter, ids, request
 from tests.stores.recorded import Recording, recorded
 
 from .command import authaudit
@@ -123,6 +124,19 @@ def test_older_than_the_lifetime(tmp_path: Path, day: Recording) -> None:
     assert done.returncode == 1
     done = reconcile(tmp_path, "--lifetime", str(max(1, days - 1)), "--format", "json")
     assert (done.returncode, told(done)[1]["records"]) == (0, 0)
+
+
+def test_a_named_file_stands_for_its_rotated_ones(tmp_path: Path) -> None:
+    """The collector renamed its file: what is in the older ones is compared, and repaired, too."""
+    exporter = FileExporter(tmp_path / "collected")
+    exporter.write(request(1, 2))
+    exporter.rotate()
+    exporter.write(request(3))
+    (tmp_path / "store").mkdir()
+    arguments = ("--store", "store", "--against", str(exporter.path), "--lifetime", "infinity", "--format", "json", "--repair")
+    done = authaudit("reconcile", *arguments, home=tmp_path)
+    assert (done.returncode, told(done)[1]["repaired"]) == (0, 3)
+    assert {record.id for record in in_store(tmp_path)} >= set(ids(1, 2, 3))
 
 
 def test_since_and_until(tmp_path: Path, day: Recording) -> None:

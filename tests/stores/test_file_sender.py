@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from opentelemetry_instrumentation_authaudit.pipeline.answers import ACCEPTED, Verdict
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
 from opentelemetry_instrumentation_authaudit.query.reader import Unreadable
+from opentelemetry_instrumentation_authaudit.stores.collected_retention import is_closed
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.file_sender import FileSender
 from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from tests.pipeline.telling import run
 
+from .exporter import FileExporter, request
 from .recorded import honest_day
 
 
@@ -29,6 +32,22 @@ def test_what_was_written_is_in_the_store(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("reconciled-*.jsonl")
     assert path.stat().st_mode & 0o777 == 0o640
     assert sum(1 for _ in store.copies(Filters())) == len(day)
+
+
+def test_files_that_come_while_it_is_read(tmp_path: Path) -> None:
+    """A store of files is listed once; renamed and new files are found when it is asked for them, each once."""
+    exporter = FileExporter(tmp_path)
+    exporter.write(request(1))
+    for place in (tmp_path, exporter.path):
+        store = FileStore([place], [exporter.path], Unreadable())
+        aside = exporter.rotate()
+        exporter.write(request(2))
+        assert aside in store.newcomers()
+        assert store.newcomers() == []
+        aside.unlink()
+        store.unreadable.files[str(aside)] = "No such file or directory"
+        assert store.newcomers() == []
+        assert not store.unreadable
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
@@ -51,6 +70,27 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     """Waiting mends nothing: the answer says which folder."""
     answer = FileSender(tmp_path / "nowhere").send(None)
     assert (answer.verdict, str(tmp_path) in answer.detail) == (Verdict.MISCONFIGURED, True)
+
+
+def test_files_are_left_for_retention(tmp_path: Path) -> None:
+    """A full file is followed by another, one that was deleted is not written any more; each is closed for the retention."""
+    batch = next(honest_day().batches(1))
+    sender = FileSender(tmp_path, full=1)
+    for _ in range(2):
+        assert sender.send(batch) == ACCEPTED
+        time.sleep(0.002)  # another name
+    first, second = sorted(tmp_path.iterdir())
+    second.unlink()
+    first.unlink()
+    sender = FileSender(tmp_path)
+    assert sender.send(batch) == ACCEPTED
+    (deleted,) = tmp_path.iterdir()
+    deleted.unlink()
+    time.sleep(0.002)
+    assert sender.send(batch) == ACCEPTED
+    (path,) = tmp_path.iterdir()
+    assert is_closed(path.name)
+    assert path.name != deleted.name
 
 
 def test_one_folder(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_killed_under_load_and_mended_to_zero(tmp_path: Path, store: VictoriaLog
         assert authaudit("verify", "--store", url(store), home=tmp_path).returncode == 0
 
 
+@pytest.mark.stores
 def test_killed_again_while_the_repair_settles(tmp_path: Path, store: VictoriaLogs) -> None:
     """The store shows what was repaired, and loses it before it was on disk: reconcile looks once more, and does not call it mended."""
     place = tmp_path / "collected"
@@ -91,6 +92,7 @@ def test_killed_again_while_the_repair_settles(tmp_path: Path, store: VictoriaLo
     assert (code, mended["left"]) == (0, 0)
 
 
+@pytest.mark.stores
 def test_a_store_that_is_away(tmp_path: Path, store: VictoriaLogs) -> None:
     """Exit code 3 and why; that, too, is recorded."""
     place = tmp_path / "collected"
@@ -103,6 +105,7 @@ def test_a_store_that_is_away(tmp_path: Path, store: VictoriaLogs) -> None:
     assert json.loads(found.stdout)[names.OUTCOME] == "failure"
 
 
+@pytest.mark.stores
 def test_while_a_writer_goes_on(tmp_path: Path, tenant: Tenant) -> None:
     """Journals that somebody writes, shipped now and then: between two shipments nothing is a gap but what is older than the grace."""
     journal = tmp_path / "journal"

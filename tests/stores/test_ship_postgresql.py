@@ -59,6 +59,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path, postgresql: Server, datab
     assert ship(tmp_path, postgresql.url(database, "app"), "collected").stdout == "1 delivered\n"
 
 
+@pytest.mark.stores
 def test_password_by_the_environment(tmp_path: Path, postgresql: Server, database: str) -> None:
     """`PGPASSWORD`, as libpq takes it: it need not stand in a command line."""
     FileExporter(tmp_path / "collected").write(request(1))
@@ -66,6 +67,7 @@ def test_password_by_the_environment(tmp_path: Path, postgresql: Server, databas
     assert (done.returncode, done.stdout) == (0, "1 delivered\n")
 
 
+@pytest.mark.stores
 def test_rotation_while_it_ships(tmp_path: Path, postgresql: Server, database: str) -> None:
     """The collector writes and renames its file as fast as it can; the shipper misses nothing."""
     exporter = FileExporter(tmp_path / "collected")
