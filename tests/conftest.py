@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from opentelemetry_instrumentation_authaudit import guard
@@ -29,6 +30,8 @@ def _stay_home(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_stay_home)
+hypothesis.settings.register_profile("house", deadline=None)  # how long an example takes depends on who else uses the machine
+hypothesis.settings.load_profile("house")
 # A run in the background of a shell ignores SIGINT, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -176,7 +176,8 @@ def _tell(config: Config, action: str, key_id: str, status: Status) -> None:
     from ..pipeline.provider import VERSION  # noqa: PLC0415 -- brings the OpenTelemetry SDK, which a list does not need
     from ..pipeline.sink import Pipeline  # noqa: PLC0415
 
-    pipeline = Pipeline(replace(config, sdk_disabled=False, strict=frozenset({_EVENT})))
+    # It deletes nothing: the environment of a command may not be that of the application whose journals these are.
+    pipeline = Pipeline(replace(config, sdk_disabled=False, strict=frozenset({_EVENT}), log_lifetime=None, max_journal_bytes=None))
     event = AuditEvent(
         event=_EVENT,
         status=status,

@@ -17,7 +17,7 @@ from ..stores.retained_files import retained_at
 from ..stores.store import is_url
 from . import holds
 from .main import UNFINISHED, CliError
-from .places import places
+from .places import looked_in, places
 
 __all__ = ("EPILOG", "add_flags", "run")
 
@@ -75,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
     if options.what in holds.COMMANDS:
         return holds.COMMANDS[options.what](options, config, now)
     kept = list(_retained(options, config))
+    if not kept:
+        looked_in(places([], config), 0)
     if options.what == "apply" and not options.dry_run:
         return _apply(kept, now, options.format)
     for one, _ in kept:

@@ -27,8 +27,10 @@ class Telling:
         """CliError if it could not be recorded now: what cannot be recorded is not done."""
         self.stream = secrets.token_hex(8)
         self._event, self._config = event, config
-        own = replace(config, sdk_disabled=False, strict=frozenset({event}))
-        self._pipeline = Pipeline(own, sources=Sources(stream_id=lambda: self.stream))
+        # It deletes nothing: the environment of a command may not be that of the application whose journals these are.
+        own = replace(config, sdk_disabled=False, strict=frozenset({event}), log_lifetime=None, max_journal_bytes=None)
+        sources = Sources(stream_id=lambda: self.stream)
+        self._pipeline = Pipeline(own, sources=sources, describe=lambda: {"log_lifetime": config.log_lifetime})
         try:
             self._pipeline.admit(event)
         except RecordingRefused:

@@ -97,6 +97,13 @@ def test_show_says_what_is_kept_and_what_would_go(command: Command, old: Path, t
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_where_there_is_nothing_it_says_where_it_looked(command: Command, tmp_path: Path) -> None:
+    """Exit code 0: nothing is kept, nothing is over."""
+    (tmp_path / "journal").mkdir()
+    done = command("show")
+    assert (done.stdout, f"looked in {tmp_path / 'journal'}" in done.stderr) == ("", True)
+
+
 def test_apply_archives_deletes_records_and_is_idempotent(command: Command, old: Path, tmp_path: Path) -> None:
     """What is over is in the archive, told with who did it, and gone; the second time there is nothing to do; all verifies."""
     safe = tmp_path / "archive"

@@ -168,6 +168,18 @@ def test_holds_keep_records_in_the_table(postgresql: Server, database: str, tmp_
     assert [record.number for record in read(postgresql, database)] == [3, 9, 10]
 
 
+def test_what_is_held_stays_provable_as_far_as_rows_can(postgresql: Server, database: str, tmp_path: Path) -> None:
+    """Between a held row and the young ones there is a gap, older than the lifetime: no fault; a young row deleted by hand is."""
+    put(postgresql, database, days(10))
+    keeper = postgresql.url(database, "keeper")
+    open_holding(keeper, config(tmp_path)).hold(Hold(id="a", subject="auth.user:3", since=TODAY))
+    apply(keeper, tmp_path, TODAY, 4, explicit=True)
+    left = read(postgresql, database)
+    assert [record.number for record in left] == [3, 6, 7, 8, 9, 10]
+    assert findings(left, 4) == []
+    assert [finding.number for finding in findings([record for record in left if record.number != 8], 4)] == [9]
+
+
 def test_nothing_is_deleted_that_cannot_be_told(postgresql: Server, database: str, tmp_path: Path) -> None:
     """The journal of this machine has no place: the table stays as it is."""
     put(postgresql, database, days(3))
