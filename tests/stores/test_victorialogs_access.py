@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from opentelemetry_instrumentation_authaudit.query.filters import Filters
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.store import open_store
 
+from ..pipeline import certificates
 from .recorded import MIDNIGHT, SECOND, recorded
 from .victorialogs_server import SECRETS, VictoriaLogs, send, vmauth
 
@@ -158,6 +160,37 @@ def test_a_writer_cannot_choose_where_its_records_go(entrance: Door) -> None:
     assert all(names.OUTCOME in one and names.ACTION in one and one.get(names.TENANT) != "forged" for one in found)
     elsewhere = httpx.post(f"{entrance.behind.url}{QUERY}", data=tomorrow, headers={"AccountID": "5"})
     assert elsewhere.text == ""
+
+
+class Encrypted(VictoriaLogs):
+    """Says also over TLS only that it serves."""
+
+    def healthy(self) -> bool:
+        """See `Server`."""
+        trusted = ssl.create_default_context(cafile=self.log.with_name("ca.pem"))
+        try:
+            return httpx.get(self.health.replace("http:", "https:"), verify=trusted, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def test_over_tls(entrance: Door, tmp_path: Path) -> None:
+    """Logins and records travel encrypted, and who answers is known by its certificate: for questions and for senders."""
+    certificates.make(tmp_path)
+    flags = ("-tls", f"-tlsCertFile={tmp_path / 'server.pem'}", f"-tlsKeyFile={tmp_path / 'server.key'}")
+    server = Encrypted(tmp_path, "auth", *flags, AUTHAUDIT_VICTORIALOGS_URL=entrance.behind.url, **SECRETS)
+    with server:
+        place = f"127.0.0.1:{server.port}"
+        reader = f"victorialogs+https://auditor:{SECRETS['AUTHAUDIT_AUDITOR_PASSWORD']}@{place}"
+        writer = f"victorialogs+https://:{SECRETS['AUTHAUDIT_WRITER_TOKEN']}@{place}"
+        trusted = f"?ca_file={tmp_path / 'ca.pem'}"
+        assert len(list(open_store(f"{reader}{trusted}").records(Filters(until=MIDNIGHT + 86_400 * SECOND)))) == len(recorded())
+        assert open_store(f"{writer}{trusted}").sender().send(None).verdict is Verdict.ACCEPTED
+        with pytest.raises(StoreError, match="its certificate was refused"):
+            list(open_store(reader).records(Filters()))
+        assert open_store(writer).sender().send(None).detail == "a certificate that is not trusted"
+        with pytest.raises(StoreError, match=r"cannot be reached|says: "):
+            list(open_store(reader.replace("+https", "")).records(Filters()))
 
 
 ACME: Final = [

@@ -120,12 +120,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
+def cluster(folder: Path, *flags: str) -> Iterator[Cluster]:
     """A running cluster, whose parts know each other by a password."""
     password = folder / "password"
     password.write_text("of cluster")
     shared = {"AUTHAUDIT_VICTORIALOGS_CLUSTER_PASSWORD_FILE": str(password)}
-    nodes = tuple(VictoriaLogs(folder / f"node{number}", "storage", **shared) for number in range(2))
+    nodes = tuple(VictoriaLogs(folder / f"node{number}", "storage", *flags, **shared) for number in range(2))
     shared["AUTHAUDIT_VICTORIALOGS_NODES"] = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
     fronts = [VictoriaLogs(folder, role, **shared) for role in ("insert", "select")]
     with ExitStack() as running:
