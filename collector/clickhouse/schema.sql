@@ -3,7 +3,8 @@
 -- key, no ALTER UPDATE can change the attributes of a row. `authaudit query` and the cookbook use their names.
 -- Not a ReplacingMergeTree, in which a later row replaces an earlier one: a repeated INSERT of the same rows is dropped by the
 -- deduplication window, what is still doubled is single in every question by `LIMIT 1 BY RecordId`. There is no column of the time of
--- arrival: older servers compare blocks with it, and no two would be the same. An INSERT is answered when it is on the disk.
+-- arrival: older servers compare blocks with it, and no two would be the same. An INSERT is answered when it is on the disk. A granule
+-- is small, because one person's records lie far apart: of each, a whole granule is read.
 CREATE DATABASE IF NOT EXISTS audit;
 CREATE TABLE IF NOT EXISTS audit.auth_audit (
     Timestamp DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS audit.auth_audit (
     Provider LowCardinality(String) MATERIALIZED LogAttributes['audit.provider'],
     Tenant String MATERIALIZED LogAttributes['audit.tenant'],
     ClientIp String MATERIALIZED LogAttributes['client.address'],
+    PeerIp String MATERIALIZED LogAttributes['network.peer.address'],
     SessionId String MATERIALIZED LogAttributes['session.id'],
     StreamId String MATERIALIZED LogAttributes['audit.sequence.stream_id'],
     Seq UInt64 MATERIALIZED toUInt64OrZero(LogAttributes['audit.sequence.number']),
@@ -46,7 +48,8 @@ CREATE TABLE IF NOT EXISTS audit.auth_audit (
 PARTITION BY toDate(Timestamp)
 ORDER BY (Timestamp, StreamId, Seq)
 TTL toDateTime(Timestamp, 'UTC') + INTERVAL 90 DAY DELETE
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000,
+    fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Three roles, none of which can change or delete a row: grant them to users of your own. Whoever runs this needs access management.
 -- NOT RUN in the project's tests: the engine embedded there keeps no users, its parser reads them. The writer's INSERT may hold rows of

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model import names
@@ -34,9 +33,11 @@ _SHOWN: Final = (
     "EventName, toString(toUnixTimestamp64Nano(Timestamp)), LogAttributes, ServiceName, SeverityNumber, TraceId, SpanId, _part"
 )
 _COPIES: Final = f"SELECT {_SHOWN}\nFROM {{table}}\nWHERE {{where}}"
-_ONCE: Final = f"{_COPIES}\nORDER BY Timestamp {{order}}, {{stream}} {{order}}, {{number}} {{order}}\nLIMIT 1 BY {{id}}"
+_SORTED: Final = f"{_COPIES}\nORDER BY Timestamp {{order}}, {{stream}} {{order}}, {{number}} {{order}}\n{{only}}"
 _COUNT: Final = "SELECT count() FROM {table} WHERE {where}"
 _MADE: Final = "SELECT create_table_query FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+_A_FEW: Final = 100
+_MORE: Final = 8
 _DAYS: Final = re.compile(r"\bTTL [^\n]*?toIntervalDay\((\d+)\)")
 
 
@@ -54,12 +55,24 @@ class ClickHouseStore(Store):
 
     def records(self, filters: Filters) -> Iterator[Record]:
         """See `Store`. The server sorts; it keeps its answer back only as far as it must."""
-        return self._sorted(filters, "ASC")
+        question = Question(filters, self._column)
+        once = f"LIMIT 1 BY {self._column(names.RECORD_ID)}"
+        return self._passing(self._sorted(question, "ASC", once), question)
 
     def last(self, filters: Filters, count: int) -> list[Record]:
-        """See `Store`. The server begins at the end and is stopped when there are enough."""
-        found = list(islice(self._sorted(filters, "DESC"), count))
-        return found[::-1]
+        """See `Store`. The server begins at the end; it is asked for more where what it could not see for itself left too few."""
+        question, tests = Question(filters, self._column), filters.tests()
+        asked = max(count, _A_FEW)
+        while True:
+            select = self._sorted(question, "DESC", f"LIMIT {asked:d}")
+            newest = list(map(_record, self.connection.rows(select, question.parameters)))
+            found: dict[str, Record] = {}
+            for record in reversed(newest):
+                if all(test(record) for test in tests):
+                    found.setdefault(record.id, record)
+            if len(found) >= count or len(newest) < asked:
+                return list(found.values())[-count:] if count else []
+            asked *= _MORE
 
     def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
         """See `Store`; progress in rows. `Record.file` is the part that ClickHouse keeps the row in."""
@@ -102,17 +115,9 @@ class ClickHouseStore(Store):
         self.connection.run(f"ALTER TABLE {self.table} {f'MODIFY TTL {expiry}' if expiry else 'REMOVE TTL'}")
         return True
 
-    def _sorted(self, filters: Filters, order: str) -> Iterator[Record]:
-        question = Question(filters, self._column)
-        select = _ONCE.format(
-            table=self.table,
-            where=question.where,
-            order=order,
-            stream=self._column(names.STREAM_ID),
-            number=self._number,
-            id=self._column(names.RECORD_ID),
-        )
-        return self._passing(select, question)
+    def _sorted(self, question: Question, order: str, only: str) -> str:
+        stream = self._column(names.STREAM_ID)
+        return _SORTED.format(table=self.table, where=question.where, order=order, stream=stream, number=self._number, only=only)
 
     def _passing(self, select: str, question: Question) -> Iterator[Record]:
         tests: list[Callable[[Record], bool]] = question.filters.tests()

@@ -47,6 +47,7 @@ DERIVED: Final = {
     "Provider": ("LowCardinality(String)", names.PROVIDER),
     "Tenant": ("String", names.TENANT),
     "ClientIp": ("String", names.CLIENT_ADDRESS),
+    "PeerIp": ("String", names.PEER_ADDRESS),
     "SessionId": ("String", names.SESSION_ID),
     "StreamId": ("String", names.STREAM_ID),
     "Seq": ("UInt64", names.SEQUENCE_NUMBER),
@@ -64,7 +65,7 @@ _FOUND_FAST: Final = {
     "SessionId": 0.001,
     "TraceId": 0.01,
 }
-"""Columns with a Bloom filter for each 8,192 rows, and how often it is wrong."""
+"""Columns with a Bloom filter for each granule, and how often it is wrong."""
 
 _LONGEST: Final = 10_000
 """Days. The time of a TTL ends in 2106: longer than this is for ever, else what should be kept for long would be gone at once."""
@@ -78,7 +79,8 @@ _COMMENTS: Final = {
 -- key, no ALTER UPDATE can change the attributes of a row. `authaudit query` and the cookbook use their names.
 -- Not a ReplacingMergeTree, in which a later row replaces an earlier one: a repeated INSERT of the same rows is dropped by the
 -- deduplication window, what is still doubled is single in every question by `LIMIT 1 BY RecordId`. There is no column of the time of
--- arrival: older servers compare blocks with it, and no two would be the same. An INSERT is answered when it is on the disk.
+-- arrival: older servers compare blocks with it, and no two would be the same. An INSERT is answered when it is on the disk. A granule
+-- is small, because one person's records lie far apart: of each, a whole granule is read.
 """,
     "0002_columns.sql": """\
 -- What a table of the clickhouseexporter's own, or of an earlier version of this one, lacks. Rows that are there have it at once.
@@ -96,7 +98,8 @@ CREATE TABLE IF NOT EXISTS {table} (
 ) ENGINE = MergeTree
 PARTITION BY {partition}(Timestamp)
 ORDER BY (Timestamp, StreamId, Seq){ttl}
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1"""
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000,
+    fsync_after_insert = 1, fsync_part_directory = 1"""
 
 _ROLES: Final = (
     "CREATE ROLE IF NOT EXISTS {roles}_writer SETTINGS async_insert = 0, max_partitions_per_insert_block = 0",

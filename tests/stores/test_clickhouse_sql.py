@@ -56,7 +56,7 @@ def test_hashes_are_asked_for_beside_what_is_clear() -> None:
     assert "Identity IN ({p1:String})" in question.where
     assert "ClientIp IN ({p2:String}, {p3:String})" in question.where
     assert "IPv4StringToNumOrDefault(ClientIp) BETWEEN {p4:UInt32} AND {p5:UInt32}" in question.where
-    assert "LogAttributes['network.peer.address'] IN" in question.where
+    assert "PeerIp IN" in question.where
     assert str(question.parameters["p1"]).startswith("hashed:k:")
     assert question.parameters["p4"] == question.parameters["p5"] == (192 << 24) + (2 << 8) + 7
 
