@@ -58,10 +58,14 @@ class _Sources:
     def __len__(self) -> int:
         return len(self._open)
 
+    def folders(self) -> set[Path]:
+        """Where files may be."""
+        found = (where for place in self.places for where in (place, *_folders(place)))
+        return {(where if where.is_dir() else where.parent).resolve() for where in found}
+
     def forget(self) -> int:
         """Forget the target everywhere; in how many folders it was known. CliError while it is served."""
-        folders = {where if where.is_dir() else where.parent for place in self.places for where in (place, *_folders(place))}
-        known = [target for target in map(self._target, sorted(folders)) if target.place.is_dir()]
+        known = [target for target in map(self._target, sorted(self.folders())) if target.place.is_dir()]
         for target in known:
             if not target.forget():
                 raise CliError(f"`authaudit ship --to {described(self.target)}` is at work there: end it first", UNFINISHED)
@@ -100,7 +104,7 @@ class _Sources:
     def _target(self, folder: Path) -> Target:
         journals = any(JournalFile.parse(path.name) for path in folder.glob("*.jsonl"))
         if self.state is not None and not journals:
-            folder = self.state / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+            folder = self.state / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
         return Target(folder, target_name(self.target))
 
 
@@ -113,11 +117,13 @@ def ship_to(options: argparse.Namespace, config: Config, patience: float) -> int
         print(f"{described(options.to)} was forgotten in {count} folder{'s' if count != 1 else ''}")
         return 0
     store = open_target(options.to)
+    if isinstance(store, FileStore) and any(one.resolve() in sources.folders() for one in store.places):
+        raise CliError(f"{described(options.to)} is among what is shipped: it would be shipped into itself")
     try:
-        return _ship(options, config, patience, sources, store)
+        code = _ship(options, config, patience, sources, store)
     finally:
         store.close()
-        tell_unreadable(unreadable)
+    return tell_unreadable(unreadable) or code
 
 
 def open_target(target: str) -> Store:

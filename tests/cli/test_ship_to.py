@@ -127,6 +127,7 @@ def test_follow_finds_new_services_and_files(tmp_path: Path) -> None:
         (("--to", "nowhere"), "there is no folder nowhere"),
         (("--to", "mysql://host/db"), "there is no folder"),
         (("--to", "store", "--store", "empty"), "no journals and no collector's files"),
+        (("--to", "store", "--store", "store"), "would be shipped into itself"),
         (("--forget",), "--forget and --state belong to --to"),
         (("--to", "postgresql://me:secret@[host/db"), "this is no URL"),
     ],
@@ -139,3 +140,25 @@ def test_used_wrongly(tmp_path: Path, arguments: tuple[str, ...], says: str) -> 
     assert done.returncode in {2, 3}
     assert says in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_behind_a_command(tmp_path: Path) -> None:
+    """What a container's application left goes into the store before the container ends; the application's exit code counts."""
+    (tmp_path / "store").mkdir()
+    program = (
+        "from opentelemetry_instrumentation_authaudit import AuthAuditInstrumentor, audit; AuthAuditInstrumentor().instrument()"
+    )
+    told = "audit.record('auth.sign_in', strategy='password', subject='user:1'); raise SystemExit(7)"
+    command = ("ship", "--to", "store", "--store", "journal", "--", sys.executable, "-c", f"{program}; {told}")
+    done = authaudit(*command, home=tmp_path, OTEL_PYTHON_AUTHAUDIT_JOURNAL_DIR=str(tmp_path / "journal"))
+    assert (done.returncode, done.stdout) == (7, "3 delivered\n"), done.stderr
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The others are shipped; that it is not all makes the exit code 3."""
+    FileExporter(tmp_path / "collected").write(request(1))
+    (tmp_path / "collected" / "audit-x.jsonl").mkdir()
+    (tmp_path / "store").mkdir()
+    done = authaudit("ship", "--to", "store", "--store", "collected", home=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "1 delivered\n")
+    assert "could not read" in done.stderr
