@@ -185,4 +185,5 @@ def _apply_retention(folder: Path, archive: Path | None) -> None:
     """By the command itself, which knows holds and tells what it deletes. Its failure is no reason not to collect; it says what it is."""
     if any(folder.glob(_CLOSED)):
         command = [sys.executable, "-m", __package__.partition(".")[0], "retention", "apply", "--store", str(folder)]
-        subprocess.run([*command, *(("--archive", str(archive)) if archive else ())], check=False)  # noqa: S603 -- ourselves
+        command += ["--archive", str(archive)] if archive else []
+        subprocess.run(command, env=collector_environment(), check=False)  # noqa: S603 -- ourselves

@@ -14,7 +14,7 @@ FILES: Final = "AUTHAUDIT_DIR"
 """The variable of our configurations that says where the collector's files go."""
 QUEUE: Final = "AUTHAUDIT_QUEUE_DIR"
 RETENTION_DAYS: Final = "AUTHAUDIT_RETENTION_DAYS"
-_DEFAULTS: Final = {FILES: "/var/lib/authaudit", QUEUE: "/var/lib/authaudit-queue"}
+_DEFAULTS: Final = {FILES: "/var/lib/authaudit", QUEUE: "/var/lib/authaudit-queue", "OTEL_SERVICE_NAME": "authaudit-collector"}
 
 
 def collector_environment(**given: str) -> dict[str, str]:

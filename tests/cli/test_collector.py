@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from opentelemetry_instrumentation_authaudit.model import names
 from tests.collector.conftest import post
 from tests.collector.running import Collector, needed, until
 from tests.collector.traffic import record, request
+from tests.stores.recorded import recorded
 
 from .command import authaudit
 
@@ -83,13 +86,19 @@ def alive(process: int) -> bool:
 
 
 def test_what_is_too_old_goes_at_the_start_and_every_day(tmp_path: Path) -> None:
-    """Files of years ago lie there: they go at the start; one that turns too old later goes without a restart."""
-    (tmp_path / "collector").mkdir()
-    first = old(tmp_path / "collector" / "files")
-    with launched(tmp_path / "collector", "--every", "0.2") as running:
+    """Old files lie there: they go at the start, and the trail says so; one that turns too old later goes without a restart."""
+    files = tmp_path / "collector" / "files"
+    files.mkdir(parents=True)
+    day = recorded("spraying")
+    first = day.collected(files, "audit-2026-11-20T23-59-59.000-size.jsonl")
+    with launched(tmp_path / "collector", "--every", "0.2", OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME="1") as running:
         assert not first.exists()
-        second = old(running.files)
+        second = old(files)
         until("it is gone", lambda: not second.exists())
+        assert running.stop() == 0
+    flags = ("--event", "audit.records_expired", "--format", "json", "--store", str(files))
+    (told,) = map(json.loads, authaudit("query", *flags, home=tmp_path).stdout.splitlines())
+    assert (told["service"], told[names.RECORDS_EXPIRED]) == ("authaudit-collector", str(len(day.streams)))
 
 
 def test_infinity_keeps_everything(tmp_path: Path) -> None:
