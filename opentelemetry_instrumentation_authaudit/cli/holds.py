@@ -87,17 +87,17 @@ def _hold(options: argparse.Namespace, config: Config, now: int) -> int:
         by=operator().id,
     )
     for place in _places(options.store, config):
-        _recorded(place, config, hold, options.reason, release=False)
+        _recorded(place, config, hold, now, options.reason)
         _print(place, hold, options.format)
     return 0
 
 
-def _release(options: argparse.Namespace, config: Config, _now: int) -> int:
+def _release(options: argparse.Namespace, config: Config, now: int) -> int:
     found = [(place, hold) for place in _places(options.store, config) for hold in place.holding.holds() if hold.id == options.id]
     if not found:
         raise CliError(f"there is no hold {options.id} here; `authaudit retention list` shows what there is")
     for place, hold in found:
-        _recorded(place, config, hold, options.reason, release=True)
+        _recorded(place, config, hold, now, options.reason, release=True)
         if options.format == "json":
             _print(place, hold, options.format)
         else:
@@ -133,7 +133,7 @@ def _places(stores: Sequence[str], config: Config) -> Iterator[_Place]:
         raise CliError(str(error)) from None
 
 
-def _recorded(place: _Place, config: Config, hold: Hold, why: str, *, release: bool) -> None:
+def _recorded(place: _Place, config: Config, hold: Hold, now: int, why: str, *, release: bool = False) -> None:
     """Record it first: what cannot be recorded is not done. Should it then fail, that is recorded too."""
     action = "release_records" if release else "hold_records"
     told: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _recorded(place: _Place, config: Config, hold: Hold, why: str, *, release: b
         "resource": f"hold:{hold.id}",
         "params": {name: Param(value) for name, value in (("reason", why), ("until", when(hold.until))) if value},
     }
-    with recording(place.journal, config, config.log_lifetime) as recorder:
+    with recording(place.journal, config, config.log_lifetime, now) as recorder:
         if not recorder.change(action, **told):
             raise CliError(f"it cannot be recorded in {place.journal}, so it is not done: run this as its owner", UNFINISHED)
         try:

@@ -57,7 +57,7 @@ class ClickHouseRetained(Database):
             before = self._store.lifetime()
             if not self.wish.explicit or before == self.wish.lifetime:
                 return Applied(place=str(self), changed=f"keeps records {Wish(before)} by itself")
-            with self.recorder() as recorder:
+            with self.recorder(now) as recorder:
                 self.tell_lifetime(recorder, self.wish.lifetime)
                 self._store.keep(self.wish.lifetime)
             return Applied(place=str(self), changed=f"keeps records {self.wish} from now on, not {Wish(before)}")

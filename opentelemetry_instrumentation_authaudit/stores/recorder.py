@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,13 +24,16 @@ _ALWAYS: Final = frozenset({CONFIG_CHANGE, "audit.records_expired"})
 class Recorder:
     """Records events. Everything it is told is in the journal before it answers, or it says that it is not."""
 
-    def __init__(self, config: Config, lifetime: int | None) -> None:
-        """The stream begins with the first record; *lifetime* is what it says of itself in its lock file."""
+    def __init__(self, config: Config, lifetime: int | None, now: int) -> None:
+        """The stream begins with the first record; *lifetime* is what it says of itself in its lock file, *now* (nanoseconds since
+        the epoch) the time of all its records."""
+        from ..pipeline.life import Sources  # noqa: PLC0415
         from ..pipeline.provider import VERSION  # noqa: PLC0415 -- brings the OpenTelemetry SDK, which who tells nothing need not load
         from ..pipeline.sink import Pipeline  # noqa: PLC0415
 
         self._library = f"authaudit {VERSION}"
-        self._pipeline = Pipeline(config, describe=lambda: {"log_lifetime": lifetime})
+        self._now = now
+        self._pipeline = Pipeline(config, sources=Sources(now=lambda: now), describe=lambda: {"log_lifetime": lifetime})
 
     def report(self, event: str, facts: Mapping[str, str]) -> bool:
         """Record what the audit has to say of itself, with *facts* as attributes; whether it is kept."""
@@ -46,7 +48,7 @@ class Recorder:
         self._pipeline.shutdown()
 
     def _made(self, event: str, *, status: Status = Status.SUCCESS, **more: Any) -> AuditEvent:
-        return AuditEvent(event=event, status=status, time=time.time_ns(), library=self._library, **more)
+        return AuditEvent(event=event, status=status, time=self._now, library=self._library, **more)
 
     def _kept(self, event: AuditEvent, facts: Mapping[str, str]) -> bool:
         try:
@@ -57,8 +59,8 @@ class Recorder:
 
 
 @contextmanager
-def recording(folder: Path, config: Config, lifetime: int | None) -> Iterator[Recorder]:
-    """A recorder whose stream lies in *folder*, the journals of a service, whether it is there yet or not.
+def recording(folder: Path, config: Config, lifetime: int | None, now: int) -> Iterator[Recorder]:
+    """A recorder whose stream lies in *folder*, the journals of a service, whether it is there yet or not; see `Recorder`.
 
     It delivers nothing, needs no hash key, and deletes nothing itself.
     """
@@ -75,7 +77,7 @@ def recording(folder: Path, config: Config, lifetime: int | None) -> Iterator[Re
         sdk_disabled=False,
         strict=_ALWAYS,
     )
-    recorder = Recorder(own, lifetime)
+    recorder = Recorder(own, lifetime, now)
     try:
         yield recorder
     finally:

@@ -114,9 +114,9 @@ class Database(Retained):
         return str(self.address)
 
     @contextmanager
-    def recorder(self) -> Iterator[Recorder]:
+    def recorder(self, now: int) -> Iterator[Recorder]:
         """Records what is about to be done; see `tell`."""
-        with recording(self.config.journal_dir / OWN, self.config, self.config.log_lifetime) as recorder:
+        with recording(self.config.journal_dir / OWN, self.config, self.config.log_lifetime, now) as recorder:
             yield recorder
 
     def tell_lifetime(self, recorder: Recorder, lifetime: int | None) -> None:

@@ -77,13 +77,15 @@ class _Folder(Retained):
             return [str(error)]
         return []
 
-    def _applied(self, tidy: Callable[[Callable[[], bool]], Iterable[str]], rule: _Rule, archive: Path | None) -> Applied:
+    def _applied(
+        self, tidy: Callable[[Callable[[], bool]], Iterable[str]], rule: _Rule, now: int, archive: Path | None
+    ) -> Applied:
         """Let *tidy* delete by *rule*, when what it notes there is told."""
         told = True
 
         def tell() -> bool:
             nonlocal told
-            told = self._tell(rule.expired, archive)
+            told = self._tell(rule.expired, now, archive)
             return told
 
         deleted = tuple(tidy(tell))
@@ -94,11 +96,11 @@ class _Folder(Retained):
             )
         return Applied(place=str(self), deleted=deleted, failure="; ".join(failures))
 
-    def _tell(self, expired: list[Expired], archive: Path | None) -> bool:
+    def _tell(self, expired: list[Expired], now: int, archive: Path | None) -> bool:
         from ..pipeline.evidence import Evidence  # noqa: PLC0415 -- only who deletes something needs it
 
         more = {names.EXPIRED_ARCHIVE: str(archive)} if archive is not None else {}
-        with recording(self.journal, self.config, self.lifetime) as recorder:
+        with recording(self.journal, self.config, self.lifetime, now) as recorder:
             return Evidence(expired).tell(lambda event, facts: recorder.report(event, {**facts, **more}))
 
 
@@ -139,7 +141,7 @@ class JournalFolder(_Folder):
         def tidy(tell: Callable[[], bool]) -> list[str]:
             return [file.name for file in retention.tidy(now, tell, archive_in=archive_in, wait=True)]
 
-        return self._applied(tidy, retention, archive_in)
+        return self._applied(tidy, retention, now, archive_in)
 
     def _retention(self) -> Retention:
         return Retention(self.folder, self.lifetime, None, delivering=None)
@@ -187,7 +189,7 @@ class CollectorFolder(_Folder):
     def apply(self, now: int, *, archive_in: Path | None = None) -> Applied:
         """See `Retained`."""
         retention = CollectedRetention(self.folder, self.lifetime)
-        return self._applied(lambda tell: retention.tidy(now, tell, archive_in=archive_in), retention, archive_in)
+        return self._applied(lambda tell: retention.tidy(now, tell, archive_in=archive_in), retention, now, archive_in)
 
 
 def retained_at(place: Path, config: Config, wish: Wish) -> list[CollectorFolder | JournalFolder]:

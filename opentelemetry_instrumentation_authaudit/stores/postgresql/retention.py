@@ -67,7 +67,7 @@ class PostgresRetained(Database):
         with self._target.connected() as connection:
             lifetime = self._lifetime(connection)
             if self.wish.explicit and lifetime != self.wish.lifetime:
-                with self.recorder() as recorder, connection.transaction():
+                with self.recorder(now) as recorder, connection.transaction():
                     connection.execute(self._sql("UPDATE {settings} SET lifetime_days = %s"), [self.wish.lifetime])
                     self.tell_lifetime(recorder, self.wish.lifetime)
                 changed, lifetime = f"keeps records {self.wish} from now on, not {Wish(lifetime)}", self.wish.lifetime
@@ -101,7 +101,7 @@ class PostgresRetained(Database):
             except InsufficientPrivilege:  # a writer may, by the clock of the server alone
                 rows = connection.execute(self._sql("SELECT * FROM {apply_retention}()")).fetchall()
             if rows:
-                with self.recorder() as recorder:
+                with self.recorder(now) as recorder:
                     self.tell_expired(recorder, now, lifetime, sum(row[1] for row in rows))
         return rows
 
