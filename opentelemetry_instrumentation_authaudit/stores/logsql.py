@@ -21,23 +21,21 @@ NAMES: Final = frozenset(
     if name.isupper() and not name.startswith("SCHEMA_") and not str(value).startswith("audit.") and isinstance(value, str)
 )
 """Attributes of a record that are not called `audit.` something."""
-_LONGEST: Final = 8_192
-"""Bytes of a clause. A question of more than 16 KiB is refused (`-search.maxQueryLen`); what is too long is left to us."""
+_ROOM: Final = 15 * 1024
+"""Bytes of all clauses. A question of more than 16 KiB is refused (`-search.maxQueryLen`); what has no room is left to us."""
 _WILD: Final = re.compile(r"\{\w+\}|\*")
 _SPECIAL: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _OTHER: Final = re.compile(r"[^\x00-\x7f]")
 _NOT_ASCII: Final = '"[^\\\\x00-\\\\x7f]"'
-_ABOUT: Final = 2 * _LONGEST - 1024
-"""Bytes of all clauses: pipes come behind them."""
 
 
 def logsql(filters: Filters) -> str:
     """Filters in LogsQL. They let everything through that passes *filters*, and may let through more; times are not among them."""
-    text = f"{quoted(names.RECORD_ID)}:*"
+    chosen: list[str] = []
     for clause in _clauses(filters):
-        if len(text.encode()) + len(clause.encode()) < _ABOUT:
-            text = f"{text} {clause}"
-    return text
+        if sum(len(one.encode()) + 1 for one in (*chosen, clause)) < _ROOM:
+            chosen.append(clause)
+    return " ".join([*chosen, f"{quoted(names.RECORD_ID)}:*"])  # last: it is asked of what is left
 
 
 def of_record(name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from ..model import names
@@ -55,10 +56,12 @@ class VictoriaLogsStore(Store):
         return str(self._address)
 
     def records(self, filters: Filters) -> Iterator[Record]:
-        """See `Store`."""
+        """See `Store`. What is few is asked for at once, what is many a window of time after the other."""
         seen: set[str] = set()
-        for begin, end in self._windows(filters, self._at_once):
-            for record in sorted(self._passing(filters, begin, end), key=_order):
+        few = self._if_few(filters)
+        windows = (self._passing(filters, *span) for span in self._windows(filters, self._at_once)) if few is None else [few]
+        for found in windows:
+            for record in sorted(found, key=_order):
                 if record.id not in seen:
                     seen.add(record.id)
                     yield record
@@ -94,17 +97,23 @@ class VictoriaLogsStore(Store):
         """See `Store`."""
         self.connection.close()
 
+    def _if_few(self, filters: Filters) -> list[Record] | None:
+        """The records that pass, None if the store sends more than can be held at once."""
+        begin, end = _span(filters)
+        sent = islice(self._sent(filters, begin, end), self._at_once + 1)
+        found = list(sent) if begin < end else []
+        return list(_kept(found, filters)) if len(found) <= self._at_once else None
+
     def _passing(self, filters: Filters, begin: int, end: int) -> Iterator[Record]:
-        tests = filters.tests()
-        for found in self.connection.objects(f"{logsql(filters)} | {_RECORDS}", begin, end):
-            record = _record(found, self._place)
-            if all(test(record) for test in tests):
-                yield record
+        return _kept(self._sent(filters, begin, end), filters)
+
+    def _sent(self, filters: Filters, begin: int, end: int) -> Iterator[Record]:
+        """What the store sends: at least the records that pass."""
+        return (_record(found, self._place) for found in self.connection.objects(f"{logsql(filters)} | {_RECORDS}", begin, end))
 
     def _windows(self, filters: Filters, most: int, *, newest_first: bool = False) -> Iterator[tuple[int, int]]:
         """Spans of time that join each other, none with many more than *most* records (but for those of one second)."""
-        begin = min(max(filters.since, 0), _END)
-        end = _END if filters.until is None else min(max(filters.until + 1, 0), _END)
+        begin, end = _span(filters)
         if begin < end:
             yield from self._divided(logsql(filters), (begin, end), most, _STEPS, -1 if newest_first else 1)
 
@@ -129,6 +138,17 @@ class VictoriaLogsStore(Store):
 def open_address(address: Address) -> VictoriaLogsStore:
     """The store at *address*."""
     return VictoriaLogsStore(address)
+
+
+def _span(filters: Filters) -> tuple[int, int]:
+    """From when to before when, in nanoseconds that VictoriaLogs knows."""
+    begin = min(max(filters.since, 0), _END)
+    return begin, _END if filters.until is None else min(max(filters.until + 1, 0), _END)
+
+
+def _kept(records: Iterable[Record], filters: Filters) -> Iterator[Record]:
+    tests = filters.tests()
+    return (record for record in records if all(test(record) for test in tests))
 
 
 def _joined(counts: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:
