@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -33,10 +34,15 @@ _REFUSED: Final = frozenset({16, 44, 47, 60, 62, 81, 115, 164, 192, 193, 242, 49
 
 
 class ClickHouseSender:
-    """See `pipeline.otlp.Sender`. A batch that is sent twice is kept once, as long as the table remembers it (1,000 blocks)."""
+    """See `pipeline.otlp.Sender`. A batch that it sends twice is kept once, as long as the table remembers it (1,000 blocks).
+
+    What another sender sends is never taken for the same: the table remembers blocks whose rows somebody has deleted, too, and a
+    repair would be dropped without a word.
+    """
 
     def __init__(self, connection: Connection, table: Table) -> None:
         self._connection = connection
+        self._own = secrets.token_bytes(16)
         self._insert = f"INSERT INTO {table} ({', '.join(EXPORTED)}) FORMAT JSONEachRow"
 
     def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
@@ -49,7 +55,7 @@ class ClickHouseSender:
             return Answer(Verdict.REJECTED, "a time that ClickHouse cannot hold")
         settings = dict(_SETTINGS)
         if batch is not None:
-            settings["insert_deduplication_token"] = hashlib.sha256(b"\n".join(batch.records)).hexdigest()
+            settings["insert_deduplication_token"] = hashlib.sha256(self._own + b"\n".join(batch.records)).hexdigest()
         try:
             self._connection.run(self._insert, settings, b"".join(_rows(records)), timeout)
         except ClickHouseError as error:
