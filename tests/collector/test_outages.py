@@ -61,6 +61,27 @@ def test_the_files_have_no_room_but_the_queue_has(small_volume: Path, tmp_path: 
         assert authaudit("verify", "--store", str(collector.files), home=tmp_path).returncode == 0
 
 
+def test_the_queue_has_no_room(small_volume: Path, tmp_path: Path) -> None:
+    """The queue's own volume is full, and the collector is killed and started on it: it refuses, clients wait, nothing is lost."""
+    ballast = small_volume / "ballast"
+    with Collector(tmp_path / "collector", "queued", AUTHAUDIT_QUEUE_DIR=str(small_volume / "queue")) as collector:
+        with application(tmp_path, collector.client()) as running:
+            running.tell(50)
+            with ballast.open("wb") as file:
+                fill(file.fileno())
+            large = request([record("large", **{"user.id": "x" * 3_000_000})])
+            assert post(f"{collector.http}/v1/logs", large) == 503
+            running.begin(100)
+            collector.kill()
+            collector.start()
+            running.gather()
+            ballast.unlink()
+            running.tell(50)
+            assert running.finish()
+        until("all are in the files", lambda: not missing(running.told, collector.ids()))
+        assert "large" not in collector.ids()
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LogStore]:
     """VictoriaLogs, running."""
