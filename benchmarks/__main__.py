@@ -3,6 +3,7 @@
 python -m benchmarks                    10,000 records each, three rounds, the best counts
 python -m benchmarks --count 1000000    more of them
 python -m benchmarks --scale            1,000 to 1,000,000 records of the stock SDK and of ours
+python -m benchmarks --queries          what questions cost on a million records, in every store
 """
 
 from __future__ import annotations
@@ -32,8 +33,13 @@ def main() -> int:
         "--rounds", type=int, default=3, metavar="N", help="the cheapest round counts: others are the machine's noise (3)"
     )
     parser.add_argument("--scale", action="store_true", help="how cost and memory grow with the number of records")
+    parser.add_argument("--queries", action="store_true", help="what questions cost in every store (on a million records)")
     options = parser.parse_args()
-    if options.scale:
+    if options.queries:
+        from . import queries
+
+        queries.main(1_000_000 if options.count == parser.get_default("count") else options.count)
+    elif options.scale:
         for count in (1_000, 10_000, 100_000, 1_000_000):
             measure([STOCK, OURS], count, 1)
     else:

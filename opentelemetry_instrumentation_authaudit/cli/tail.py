@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,7 +16,7 @@ from ..query.filters import Filters
 from ..query.reader import Record, Unreadable, parse
 from ..stores.errors import StoreError
 from ..stores.files import FileStore
-from ..stores.store import Merged, Store
+from ..stores.store import Store
 from .places import files_of, tell_unreadable
 from .query import add_filter_flags, count, filters_of, lines_of
 from .stores import open_stores
@@ -39,7 +38,6 @@ _EVERY = 1.0  # seconds between questions to a store
 _EVERY_WHILE_AWAY = 5.0
 _LATE = 60 * 1_000_000_000
 """How much later than others a record may arrive in a store and still be seen."""
-_DAY = 86_400 * 1_000_000_000
 _REMEMBERED = 10_000
 """Ids of what was shown: a collector's file brings a record a little later than the journal."""
 
@@ -58,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     filters = filters_of(options, store, config)
     ends = _Ends([place for one in store.stores if isinstance(one, FileStore) for place in one.places])
     asked = [_Asked(one, filters) for one in store.stores if options.follow and not isinstance(one, FileStore)]
-    newest = _newest(store, filters, unreadable, options.lines)
+    newest = store.last(filters, options.lines)
     code = tell_unreadable(unreadable)
     if not options.follow:
         for line in lines_of(newest, options.format):
@@ -68,30 +66,6 @@ def run(options: argparse.Namespace) -> int:
     for line in lines_of(chain(newest, coming), options.format, window=len(newest)):
         print(line, flush=True)
     return code
-
-
-def _newest(store: Merged, filters: Filters, unreadable: Unreadable, count: int) -> list[Record]:
-    """The newest records that pass, found in the files of the last days if they are there."""
-    return Merged([_OfTheLastDays(one, unreadable) if isinstance(one, FileStore) else one for one in store.stores]).last(
-        filters, count
-    )
-
-
-class _OfTheLastDays(FileStore):
-    """Files of long ago are opened only where those of the last days have too little."""
-
-    def __init__(self, store: FileStore, unreadable: Unreadable) -> None:
-        super().__init__(store.places, store.files, unreadable)
-
-    def last(self, filters: Filters, count: int) -> list[Record]:
-        """See `Store`."""
-        now, newest = time.time_ns(), deque[Record]()
-        for since in (now - _DAY, now - 8 * _DAY, 0):
-            self.unreadable.lines = 0
-            newest = deque(self.records(filters, max(since, filters.since)), maxlen=count)
-            if len(newest) == count and all(record.time >= since for record in newest):
-                break
-        return list(newest)
 
 
 def _coming(sources: Sequence[_Ends | _Asked], filters: Filters, shown: dict[str, None]) -> Iterator[Record]:

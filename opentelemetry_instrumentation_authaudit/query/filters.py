@@ -15,6 +15,7 @@ from ..privacy.addresses import AddressPrivacy, parse
 from ..privacy.pseudonyms import Keyring, folded
 from .documents import MayMatch
 from .reader import Record
+from .timescan import times_in
 
 __all__ = ("Filters",)
 
@@ -76,7 +77,8 @@ class Filters:
         """A test on the bytes of lines, before they are parsed: false only where no record in them can match."""
         flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action, self.event)
         sets = [set(map(_needle, values)) for values in flags if values]
-        return lambda line: all(any(needle in line for needle in needles) for needles in sets)
+        times = times_in(self.since, self.until)
+        return lambda lines: all(any(needle in lines for needle in needles) for needles in sets) and times(lines)
 
     def identity_hashes(self) -> frozenset[str]:
         """How the wanted identities are stored where they are hashed, with any of the keys."""
