@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if options.what == "apply" and not options.dry_run:
         return _apply(kept, now, options.format)
     for one, _ in kept:
-        _show(one.standing(now), options.format)
+        _show(one.standing(now), now, options.format)
     return 0
 
 
@@ -156,9 +156,9 @@ def _applied(done: Applied, archive: Path | None) -> str:
     return f"{done.place}: {'; '.join(parts)}"
 
 
-def _show(standing: Standing, form: str) -> None:
+def _show(standing: Standing, now: int, form: str) -> None:
     if form == "json":
-        print(json.dumps(_facts(standing)))
+        print(json.dumps(_facts(standing, now)))
         return
     going = standing.plan.going
     records = (
@@ -170,6 +170,8 @@ def _show(standing: Standing, form: str) -> None:
     print(f"  records  {records}{size}")
     if going or standing.plan.decisions:
         print(f"  next     {f'{_names([unit.name for unit in going])} would go' if going else 'nothing would go'}")
+    for unit in standing.waiting(now):
+        print(f"  waits    {unit.name} is over, and {unit.needed}")
     for hold in standing.holds:
         keeps = sum(hold in decision.holds for decision in standing.plan.decisions)
         keeping = f"; keeps {keeps} of what would go" if keeps else ""
@@ -178,7 +180,7 @@ def _show(standing: Standing, form: str) -> None:
         print(f"  note     {note}")
 
 
-def _facts(standing: Standing) -> dict[str, Any]:
+def _facts(standing: Standing, now: int) -> dict[str, Any]:
     return {
         "place": standing.place,
         "kind": standing.kind,
@@ -188,6 +190,7 @@ def _facts(standing: Standing) -> dict[str, Any]:
         "bytes": standing.size,
         "would_go": [unit.name for unit in standing.plan.going],
         "would_go_bytes": sum(unit.size for unit in standing.plan.going),
+        "waits": {unit.name: unit.needed for unit in standing.waiting(now)},
         "held": [decision.unit.name for decision in standing.plan.decisions if decision.holds],
         "holds": [holds.facts(hold) for hold in standing.holds],
         "notes": standing.notes,

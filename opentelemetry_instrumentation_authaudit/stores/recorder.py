@@ -62,7 +62,8 @@ class Recorder:
 def recording(folder: Path, config: Config, lifetime: int | None, now: int) -> Iterator[Recorder]:
     """A recorder whose stream lies in *folder*, the journals of a service, whether it is there yet or not; see `Recorder`.
 
-    It delivers nothing, needs no hash key, and deletes nothing itself.
+    It delivers nothing, needs no hash key, and deletes nothing itself. Root acts as the owner of the journals meanwhile: who writes
+    them must be able to read and to delete what is recorded.
     """
     own = replace(
         config,
@@ -78,10 +79,27 @@ def recording(folder: Path, config: Config, lifetime: int | None, now: int) -> I
         strict=_ALWAYS,
     )
     recorder = Recorder(own, lifetime, now)
+    with _as_owner(folder.absolute()):
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+
+
+@contextmanager
+def _as_owner(folder: Path) -> Iterator[None]:
+    there = next(place for place in (folder, *folder.parents) if place.exists()).stat()
+    if os.geteuid() != 0 or there.st_uid == 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(there.st_gid)
+    os.seteuid(there.st_uid)
     try:
-        yield recorder
+        yield
     finally:
-        recorder.close()
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def operator() -> Actor:

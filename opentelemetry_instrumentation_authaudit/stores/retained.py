@@ -14,7 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 from ..config import Config
 from ..model import names
 from ..model.event import Param
-from ..model.lifetime import Fate, Hold, Plan, cutoff
+from ..model.lifetime import Fate, Hold, Plan, Unit, cutoff
 from .errors import StoreError
 from .recorder import Recorder, recording
 from .store import SCHEMES, Address
@@ -66,10 +66,11 @@ class Standing:
     notes: tuple[str, ...] = ()
     """What else the operator should know."""
 
-    @property
-    def held(self) -> int:
-        """Units that only a hold keeps."""
-        return sum(decision.fate is Fate.HELD for decision in self.plan.decisions)
+    def waiting(self, now: int) -> list[Unit]:
+        """Units that are over at *now*, and needed all the same; see `Unit.needed`."""
+        limit = cutoff(self.lifetime, now)
+        needed = (decision.unit for decision in self.plan.decisions if decision.fate is Fate.NEEDED)
+        return [unit for unit in needed if limit is not None and unit.newest is not None and unit.newest < limit]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

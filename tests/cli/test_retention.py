@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pytest
@@ -78,6 +79,7 @@ def test_show_says_what_is_kept_and_what_would_go(command: Command, old: Path, t
         "bytes": sum(path.stat().st_size for path in old.glob("*.jsonl")),
         "would_go": names_of[:3],
         "would_go_bytes": sum((old / name).stat().st_size for name in names_of[:3]),
+        "waits": {},
         "held": [],
         "holds": [],
         "notes": [],
@@ -238,3 +240,35 @@ def test_an_archive_that_cannot_be_written_stops_the_deletion(command: Command, 
     done = command("apply", "--archive", str(tmp_path / "archive"), code=3)
     assert "could not be archived" in done.stdout
     assert len(days(tmp_path)) == 4
+
+
+def test_what_is_over_and_waits_is_named(command: Command, tmp_path: Path) -> None:
+    """A process of four months ago was killed before its collector took everything: its file is over, and stays."""
+    sink = Pipeline(config(tmp_path, exporter="otlp"), sources=Sources(now=Clock(NOON - 120 * DAY)))
+    assert sink(replace(SIGN_IN, time=NOON - 120 * DAY)) is not None
+    (path,) = service(tmp_path).glob("*.jsonl")
+    lock = next(service(tmp_path).glob("*.lock")).read_bytes()
+    sink.shutdown(0.1)
+    (service(tmp_path) / f"{path.name[11:27]}.lock").write_bytes(lock)
+    (shown,) = rows(command("show", "--format", "json"))
+    assert (shown["would_go"], shown["waits"]) == ([], {path.name: "it waits for delivery"})
+    assert f"waits    {path.name} is over, and it waits for delivery" in command("show").stdout
+    command("apply")
+    assert path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for others")
+def test_root_leaves_nothing_of_its_own() -> None:
+    """The administrator sets a hold and applies the lifetime to the journals of a service's user, who can read, and delete, all of
+    what came of it."""
+    with TemporaryDirectory() as place:  # where others may look, which the folders of pytest are not
+        folder, home = Path(place), "/"
+        long_life(folder, [-115, -20], checkpoint_seconds=1e9)
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, 65534)
+        for arguments in (("hold", "--subject", "nobody at all"), ("apply",)):
+            store = ("--store", str(folder / "journal"), "--now", NOW)
+            done = authaudit("retention", *arguments, *store, home=Path(home))
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert len(told(folder, "audit.records_expired")) == 1
+        assert {path.stat().st_uid for path in folder.rglob("*")} == {65534}
