@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -175,13 +176,13 @@ def _expired(paths: Iterable[Path]) -> Iterator[Expired]:
     """What is to be told of *paths*: the runs of each stream; of a stream whose end goes, nothing younger is left."""
     streams: dict[str, _Stream] = {}
     for path in paths:
-        digests: dict[str, dict[int, str]] = {}
+        found: dict[str, dict[int, Record]] = {}
         for record, _ in every_record([path], Unreadable()):
-            link = link_of(record, path.name)
-            digests.setdefault(link.stream, {})[link.number] = link.digest.hex()
-            streams.setdefault(link.stream, _Stream()).ended |= link.event == "audit.stop"
-        for stream, found in digests.items():
-            streams[stream].runs += _runs(found)
+            found.setdefault(record.attributes.get(names.STREAM_ID, ""), {})[record.number] = record
+        for stream, records in found.items():
+            known = streams.setdefault(stream, _Stream())
+            known.runs += _runs(records)
+            known.ended |= any(record.event == "audit.stop" for record in records.values())
     for stream, known in sorted(streams.items()):
         runs = _joined(known.runs)
         for first, last, digest in runs:
@@ -189,16 +190,12 @@ def _expired(paths: Iterable[Path]) -> Iterator[Expired]:
             yield Expired(stream, last, digest, for_room=False, whole=whole, first=first)
 
 
-def _runs(digests: dict[int, str]) -> Iterator[tuple[int, int, str]]:
-    first = last = 0
-    for number in sorted(digests):
-        if number != last + 1 or not first:
-            if first:
-                yield first, last, digests[last]
-            first = number
-        last = number
-    if first:
-        yield first, last, digests[last]
+def _runs(records: dict[int, Record]) -> Iterator[tuple[int, int, str]]:
+    """First number, last number, and hash of the last, of those that follow each other."""
+    numbers = sorted(number for number in records if number > 0)
+    for _, group in groupby(enumerate(numbers), lambda item: item[1] - item[0]):
+        run = [number for _, number in group]
+        yield run[0], run[-1], link_of(records[run[-1]], "").digest.hex()
 
 
 def _joined(runs: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
