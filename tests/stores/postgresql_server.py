@@ -32,6 +32,8 @@ _OLDEST: Final = 15
 _HOW: Final = "PostgreSQL 15 or newer is not here. On Debian: apt-get install postgresql"
 _UNPRIVILEGED: Final = ("postgres", "nobody")
 _PATIENCE: Final = 60.0
+_ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "QUIT") if shutil.which("setpriv") else ()
+"""However the run of the tests ends, the server does not stay."""
 _ADMISSION: Final = """
 host replication admin 127.0.0.1/32 trust
 host all locked 127.0.0.1/32 scram-sha-256
@@ -114,7 +116,7 @@ class Server:
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.programs / "postgres", "-D", str(self.folder / "data"), *flags],
+                [*_ENDS_WITH_US, self.programs / "postgres", "-D", str(self.folder / "data"), *flags],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
