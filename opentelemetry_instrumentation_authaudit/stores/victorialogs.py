@@ -7,8 +7,8 @@ in memory for a while, and takes, without a word, what is older than its retenti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from ..model import names
@@ -35,6 +35,16 @@ _FIELDS: Final = ("_time", EVENT, SERVICE, "severity_number", "trace_id", "span_
 _RECORDS: Final = f"fields {', '.join(map(quoted, _FIELDS))}, audit.*"
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A span of time, in nanoseconds, and how many records it has at least."""
+
+    begin: int
+    end: int
+    """Before which it ends."""
+    count: int
+
+
 class VictoriaLogsStore(Store):
     """See `Store`."""
 
@@ -56,12 +66,10 @@ class VictoriaLogsStore(Store):
         return str(self._address)
 
     def records(self, filters: Filters) -> Iterator[Record]:
-        """See `Store`. What is few is asked for at once, what is many a window of time after the other."""
+        """See `Store`."""
         seen: set[str] = set()
-        few = self._if_few(filters)
-        windows = (self._passing(filters, *span) for span in self._windows(filters, self._at_once)) if few is None else [few]
-        for found in windows:
-            for record in sorted(found, key=_order):
+        for window in self._windows(filters, self._at_once):
+            for record in sorted(self._passing(filters, window), key=_order):
                 if record.id not in seen:
                     seen.add(record.id)
                     yield record
@@ -69,23 +77,22 @@ class VictoriaLogsStore(Store):
     def last(self, filters: Filters, count: int) -> list[Record]:
         """See `Store`. It begins at the end."""
         found: dict[str, Record] = {}
-        for begin, end in self._windows(filters, max(self._a_few, 2 * count), newest_first=True):
+        for window in self._windows(filters, max(self._a_few, 2 * count), newest_first=True):
             if len(found) >= count:
                 break
-            found.update((record.id, record) for record in self._passing(filters, begin, end))
+            found.update((record.id, record) for record in self._passing(filters, window))
         return sorted(found.values(), key=_order)[-count:] if count else []
 
     def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
         """See `Store`; progress in records. `Record.file` is the store: it has no smaller places."""
-        for begin, end in self._windows(filters, self._at_once):
-            for record in self._passing(filters, begin, end):
+        for window in self._windows(filters, self._at_once):
+            for record in self._passing(filters, window):
                 progress(1)
                 yield record
 
     def size(self) -> int:
         """Records."""
-        found = list(self.connection.objects(f"{logsql(Filters())} | stats count() n", 0, _END))
-        return number(found[0].get("n")) if found else 0
+        return self._count(logsql(Filters()), 0, _END)
 
     def sender(self) -> Sender:
         """See `Store`."""
@@ -97,58 +104,54 @@ class VictoriaLogsStore(Store):
         """See `Store`."""
         self.connection.close()
 
-    def _if_few(self, filters: Filters) -> list[Record] | None:
-        """The records that pass, None if the store sends more than can be held at once."""
-        begin, end = _span(filters)
-        sent = islice(self._sent(filters, begin, end), self._at_once + 1)
-        found = list(sent) if begin < end else []
-        return list(_kept(found, filters)) if len(found) <= self._at_once else None
+    def _passing(self, filters: Filters, window: _Window) -> Iterator[Record]:
+        """StoreError at its end where fewer came than there were: vmauth makes a whole answer of one that broke off before it."""
+        tests, sent = filters.tests(), 0
+        for found in self.connection.objects(f"{logsql(filters)} | {_RECORDS}", window.begin, window.end):
+            record = _record(found, self._place)
+            sent += 1
+            if all(test(record) for test in tests):
+                yield record
+        if sent < window.count:
+            raise StoreError(f"the answer of {self} broke off after {sent} of {window.count} records; ask again")
 
-    def _passing(self, filters: Filters, begin: int, end: int) -> Iterator[Record]:
-        return _kept(self._sent(filters, begin, end), filters)
-
-    def _sent(self, filters: Filters, begin: int, end: int) -> Iterator[Record]:
-        """What the store sends: at least the records that pass."""
-        return (_record(found, self._place) for found in self.connection.objects(f"{logsql(filters)} | {_RECORDS}", begin, end))
-
-    def _windows(self, filters: Filters, most: int, *, newest_first: bool = False) -> Iterator[tuple[int, int]]:
+    def _windows(self, filters: Filters, most: int, *, newest_first: bool = False) -> Iterator[_Window]:
         """Spans of time that join each other, none with many more than *most* records (but for those of one second)."""
-        begin, end = _span(filters)
+        question, begin = logsql(filters), min(max(filters.since, 0), _END)
+        end = _END if filters.until is None else min(max(filters.until + 1, 0), _END)
         if begin < end:
-            yield from self._divided(logsql(filters), (begin, end), most, _STEPS, -1 if newest_first else 1)
+            whole = _Window(begin, end, self._count(question, begin, end))
+            yield from self._divided(question, whole, most, _STEPS, -1 if newest_first else 1)
 
-    def _divided(
-        self, question: str, span: tuple[int, int], most: int, steps: tuple[str, ...], direction: int
-    ) -> Iterator[tuple[int, int]]:
-        joined = _joined(self._counts(question, span, steps[0]), most)
-        edges = [span[0], *(time for time, _ in joined[1:]), span[1]]
-        parts = [(edges[place], edges[place + 1], count) for place, (_, count) in enumerate(joined)]
-        for begin, end, count in parts[::direction]:
-            if count > most and len(steps) > 1:
-                yield from self._divided(question, (begin, end), most, steps[1:], direction)
-            else:
-                yield begin, end
+    def _divided(self, question: str, window: _Window, most: int, steps: tuple[str, ...], direction: int) -> Iterator[_Window]:
+        if window.count <= most or not steps:
+            yield from [window] if window.count else []
+            return
+        joined = _joined(self._counts(question, window, steps[0]), most)
+        edges = [window.begin, *(time for time, _ in joined[1:]), window.end]
+        parts = [_Window(edges[place], edges[place + 1], count) for place, (_, count) in enumerate(joined)]
+        for part in parts[::direction]:
+            yield from self._divided(question, part, most, steps[1:], direction)
 
-    def _counts(self, question: str, span: tuple[int, int], step: str) -> list[tuple[int, int]]:
+    def _counts(self, question: str, window: _Window, step: str) -> list[tuple[int, int]]:
         """How many records there are in each step of time, for all that have some."""
-        found = self.connection.objects(f"{question} | stats by (_time:{step}) count() n", *span)
-        return sorted((_time(one, self._place), number(one.get("n"))) for one in found)
+        found = self.connection.objects(f"{question} | stats by (_time:{step}) count() n", window.begin, window.end)
+        counts = sorted((_time(one, self._place), number(one.get("n"))) for one in found)
+        if sum(count for _, count in counts) < window.count:
+            raise StoreError(f"the answer of {self} broke off; ask again")
+        return counts
+
+    def _count(self, question: str, begin: int, end: int) -> int:
+        """How many records there are; the answer has one line, so it cannot be half of one."""
+        found = [one.get("n", "") for one in self.connection.objects(f"{question} | stats count() n", begin, end)]
+        if len(found) != 1 or not found[0].isdecimal():
+            raise StoreError(f"{self._place} answers not as VictoriaLogs does: check host and port")
+        return int(found[0])
 
 
 def open_address(address: Address) -> VictoriaLogsStore:
     """The store at *address*."""
     return VictoriaLogsStore(address)
-
-
-def _span(filters: Filters) -> tuple[int, int]:
-    """From when to before when, in nanoseconds that VictoriaLogs knows."""
-    begin = min(max(filters.since, 0), _END)
-    return begin, _END if filters.until is None else min(max(filters.until + 1, 0), _END)
-
-
-def _kept(records: Iterable[Record], filters: Filters) -> Iterator[Record]:
-    tests = filters.tests()
-    return (record for record in records if all(test(record) for test in tests))
 
 
 def _joined(counts: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:

@@ -305,6 +305,8 @@ ONE = b'{"_time":"2026-11-20T00:00:00Z","n":"1","audit.record.id":"1"}\n'
         ),
         (Answered(200, b"<html>"), "broke off: <html>"),
         (Answered(200, b"{}\n"), "answers not as VictoriaLogs does"),
+        (Answered(200, b""), "answers not as VictoriaLogs does"),
+        (Answered(200, ONE.replace(b'"n":"1"', b'"n":"2"')), "broke off after 1 of 2 records; ask again"),
         (Answered(200, ONE, cut=True), "broke off: connection refused or lost; ask again"),
         (
             Answered(200, ONE + b"\ncannot execute query: context deadline exceeded\n"),

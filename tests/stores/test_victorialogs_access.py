@@ -22,6 +22,7 @@ from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.store import open_store
 
 from ..pipeline import certificates
+from .door import Answered, door
 from .recorded import MIDNIGHT, SECOND, recorded
 from .victorialogs_server import SECRETS, VictoriaLogs, send, vmauth
 
@@ -160,6 +161,19 @@ def test_a_writer_cannot_choose_where_its_records_go(entrance: Door) -> None:
     assert all(names.OUTCOME in one and names.ACTION in one and one.get(names.TENANT) != "forged" for one in found)
     elsewhere = httpx.post(f"{entrance.behind.url}{QUERY}", data=tomorrow, headers={"AccountID": "5"})
     assert elsewhere.text == ""
+
+
+ONE: Final = b'{"_time":"2026-11-20T00:00:00Z","n":"2","audit.record.id":"1"}\n'
+
+
+@pytest.mark.parametrize("answer", [ONE, ONE + b"\ncannot execute query: timeout\n"])
+def test_half_an_answer_stays_half_behind_vmauth(tmp_path: Path, answer: bytes) -> None:
+    """Where the store is killed in the middle, vmauth ends the answer as if it were whole; the records are counted."""
+    with door(Answered(200, answer, cut=True)) as port:
+        server = VictoriaLogs(tmp_path, "auth", AUTHAUDIT_VICTORIALOGS_URL=f"http://127.0.0.1:{port}", **SECRETS)
+        with server, pytest.raises(StoreError, match="broke off"):
+            store = open_store(f"victorialogs://auditor:{SECRETS['AUTHAUDIT_AUDITOR_PASSWORD']}@127.0.0.1:{server.port}")
+            list(store.records(Filters()))
 
 
 class Encrypted(VictoriaLogs):
