@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from opentelemetry_instrumentation_authaudit.stores.store import open_store
 from tests.cli.command import authaudit
 from tests.pipeline.telling import process
 from tests.query.history import Process, chained, stream
+from tests.stores.victorialogs_server import SECRETS as SECRETS_OF_THE_STORE
+from tests.stores.victorialogs_server import VictoriaLogs
 
 from .running import missing, until
 from .traffic import application, record, request
@@ -70,6 +73,34 @@ def test_a_writer_with_certificate_and_token(store: LogStore, tmp_path: Path, pr
             assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_through_the_gatekeeper_of_the_store(store: LogStore, tmp_path: Path) -> None:
+    """The store lets nobody in but through vmauth, and the collector's token is a wrong one: to be refused is final, so these records
+    are only in the files, and the metric of an alert says so. With the right token the next arrive, and the others are repaired.
+    """
+    token = tmp_path / "token"
+    token.write_text("another", encoding="utf-8")
+    gatekeeper = {**SECRETS_OF_THE_STORE, "AUTHAUDIT_WRITER_TOKEN": "of-writers", "AUTHAUDIT_VICTORIALOGS_URL": store.url}
+    with (
+        VictoriaLogs(tmp_path / "door", "auth", **gatekeeper) as door,
+        Vault(tmp_path / "collector", store=door.url, AUTHAUDIT_VICTORIALOGS_TOKEN_FILE=str(token)) as vault,
+        application(tmp_path, vault.client()) as running,
+    ):
+        running.tell(20)
+        refused = "otelcol_exporter_send_failed_log_records"
+        until("all are refused", lambda: vault.metric(refused) >= 20)
+        token.write_text("of-writers  behind a blank stands a remark", encoding="utf-8")
+        time.sleep(1)  # in which it is read
+        running.tell(20)
+        assert running.finish()
+        until("the later ones arrive", lambda: set(running.told[20:]) <= stored(store))
+        assert missing(running.told, vault.ids()) == set()
+        assert missing(running.told, stored(store)) == set(running.told[:20])
+        flags = ("--against", str(vault.files), "--repair", "--grace", "0", "--settle", "0")
+        done = authaudit("reconcile", "--store", store.store, *flags, home=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        until("none is missing", lambda: set(running.told) <= stored(store))
+
+
 def test_who_gets_in(vault: Vault) -> None:
     """Somebody lacks the certificate, has one of another authority, or no good token, or takes the usual path: nothing is written."""
     assert knock(vault, certificate="") == 0
@@ -104,6 +135,26 @@ def test_tokens_are_rotated(vault: Vault) -> None:
     vault.tokens.write_text("second\n", encoding="utf-8")
     until("the first is refused", lambda: knock(vault) == 401)
     assert knock(vault, token="second") == 200
+    renamed = vault.tokens.with_name("renamed")
+    renamed.write_text("third  of the shop\n", encoding="utf-8")
+    renamed.rename(vault.tokens)
+    until("the third gets in", lambda: knock(vault, token="third") == 200)
+    assert knock(vault, token="second") == 401
+
+
+def test_without_tokens_nobody_gets_in(tmp_path: Path) -> None:
+    """The file of tokens is not there yet: everybody is refused, until it is. To empty it revokes nothing: another token does."""
+    vault = Vault(tmp_path / "collector")
+    vault.tokens.unlink()
+    with vault:
+        assert (knock(vault), knock(vault, token="")) == (401, 401)
+        vault.tokens.write_text("first\n", encoding="utf-8")
+        until("the file is read", lambda: knock(vault) == 200)
+        vault.tokens.write_text("", encoding="utf-8")
+        time.sleep(0.5)
+        assert knock(vault) == 200
+        vault.tokens.write_text("nobody has this one\n", encoding="utf-8")
+        until("nobody gets in", lambda: knock(vault) == 401)
 
 
 def test_certificates_are_rotated(vault: Vault) -> None:

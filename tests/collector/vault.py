@@ -50,8 +50,7 @@ class Vault(Collector):
             AUTHAUDIT_TLS_DIR=str(self.tls),
             AUTHAUDIT_INGEST_TOKEN_FILE=str(self.tokens),
             AUTHAUDIT_VICTORIALOGS_URL=store,
-            AUTHAUDIT_VICTORIALOGS_TOKEN_FILE=str(self.tokens),
-            **environ,
+            **{"AUTHAUDIT_VICTORIALOGS_TOKEN_FILE": str(self.tokens), **environ},
         )
 
     def __enter__(self) -> Vault:
