@@ -23,6 +23,8 @@ NAMES: Final = frozenset(
 """Attributes of a record that are not called `audit.` something."""
 _ROOM: Final = 15 * 1024
 """Bytes of all clauses. A question of more than 16 KiB is refused (`-search.maxQueryLen`); what has no room is left to us."""
+_OURS: Final = f'("{names.LOG}":* or "{names.RECORD_ID}":*)'
+"""What has an id is an audit record. But ids lie in one column, all different and dear to read; the log's name it knows at once."""
 _WILD: Final = re.compile(r"\{\w+\}|\*")
 _SPECIAL: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _OTHER: Final = re.compile(r"[^\x00-\x7f]")
@@ -30,12 +32,12 @@ _NOT_ASCII: Final = '"[^\\\\x00-\\\\x7f]"'
 
 
 def logsql(filters: Filters) -> str:
-    """Filters in LogsQL. They let everything through that passes *filters*, and may let through more; times are not among them."""
+    """Filters in LogsQL. They let every record through that passes *filters*, and may let through more; times are not among them."""
     chosen: list[str] = []
     for clause in _clauses(filters):
         if sum(len(one.encode()) + 1 for one in (*chosen, clause)) < _ROOM:
             chosen.append(clause)
-    return " ".join([*chosen, f"{quoted(names.RECORD_ID)}:*"])  # last: it is asked of what is left
+    return " ".join([*chosen, _OURS])
 
 
 def of_record(name: str) -> bool:

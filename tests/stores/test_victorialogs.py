@@ -237,6 +237,19 @@ def test_names_that_the_store_needs_for_itself(tenant: Tenant) -> None:
     assert list(tenant.open().records(Filters(service=("shop",), subject=("ann",)))) == [found]
 
 
+def test_logs_of_others_are_no_records(tenant: Tenant) -> None:
+    """A store may hold other logs, too: what has no id is none of ours, whatever else it is called."""
+    others = [{names.LOG: "audit_log", names.SUBJECT: "ann"}, {names.SUBJECT: "ann"}, {names.OUTCOME: "failure"}]
+    ours = {names.RECORD_ID: "1", names.SUBJECT: "ann", names.OUTCOME: "failure"}
+    records = [CanonicalRecord(event="e", time=MIDNIGHT, attributes=found) for found in (*others, ours)]
+    tenant.put([batch(*records)])
+    store = tenant.open()
+    for filters in (Filters(), Filters(subject=("ann",)), Filters(status=("failure",))):
+        assert [record.attributes for record in store.records(filters)] == [ours]
+        assert [record.attributes for record in store.last(filters, 3)] == [ours]
+        assert [record.attributes for record in store.copies(filters)] == [ours]
+
+
 def test_a_resource_that_names_its_service_twice(tenant: Tenant) -> None:
     """Once more, and nested: flat, that is a stream field doubled, of which it dies."""
     twice = [{"key": "service.name", "value": {"stringValue": text}} for text in ("shop", "other")]
