@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         raise CliError("there is nothing to compare with; --against names a journal folder, a collector's file, or another store")
     try:
         with Telling(config, _EVENT) as telling:
-            one = _Run(options, config, store, sources, unreadable)
+            one = _Run(options, telling.stream, config, store, sources, unreadable)
             try:
                 code = one()
             finally:
@@ -124,6 +124,8 @@ class _Run:
     """One comparison."""
 
     options: argparse.Namespace
+    stream: str
+    """Its own."""
     config: Config
     store: Store
     sources: Merged
@@ -134,7 +136,7 @@ class _Run:
 
     def __call__(self) -> int:
         filters = _filters(self.options, self.config)
-        comparison = Comparison(settled=time.time_ns() - int(self.options.grace * _NS))
+        comparison = Comparison(settled=time.time_ns() - int(self.options.grace * _NS), without=self.stream)
         _each(self.sources.stores, filters, "reading what there should be", comparison.expect)
         _each([self.store], filters, "reading the store", comparison.find)
         missing = comparison.missing()

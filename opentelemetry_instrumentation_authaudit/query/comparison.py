@@ -108,6 +108,8 @@ class Comparison:
 
     settled: int
     """Nanoseconds since the epoch: what is younger may still be on its way, and is no gap."""
+    without: str = ""
+    """A stream that is not compared: of the comparison itself, which is being written."""
     expected: int = 0
     """Different records of the sources."""
     found: int = 0
@@ -234,6 +236,8 @@ class Comparison:
     def _place(self, record: Record) -> tuple[str, bytes] | None:
         """Its stream and half the hash of its canonical bytes; None if it has no place in any stream."""
         stream = record.attributes.get(names.STREAM_ID, "")
+        if stream and stream == self.without:
+            return None
         try:
             if stream and record.number > 0:
                 return stream, hashlib.sha256(canonical(record)).digest()[:_DIGEST]

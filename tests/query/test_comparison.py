@@ -111,6 +111,15 @@ def test_records_of_this_command_that_nobody_delivered() -> None:
     assert compared([*found, *own], found) == ["own 2: 1-11"]
 
 
+def test_the_comparison_leaves_itself_out() -> None:
+    """Its own stream is being written while it compares."""
+    found = records()
+    comparison = Comparison(LATER, without=f"{1:016x}")
+    comparison.expect(found[0])
+    comparison.find(found[1])
+    assert (list(comparison.differences()), comparison.expected, comparison.unplaced) == ([], 0, 0)
+
+
 def test_records_without_a_place_are_counted() -> None:
     """No stream or no number, on either side: the verifier names them."""
     comparison = Comparison(LATER)
