@@ -141,7 +141,7 @@ def asking(store: Store, count: int) -> None:
             begun = time.perf_counter()
             ask()
             seconds.append(time.perf_counter() - begun)
-        print(f"<!-- {what}, of {count:,}: {min(seconds) * 1000:.0f} ms -->", file=sys.stderr)
+        print(f"{what}, of {count:,}: {min(seconds) * 1000:.0f} ms", file=sys.stderr)
 
 
 def feed(sender: Sender, count: int) -> None:

@@ -30,9 +30,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def fastest(ask: Callable[[], Any]) -> float:
-    """Seconds, of five times: other programs run on this machine, too."""
+    """Seconds, of twenty times: other programs run on this machine, too."""
     seconds = []
-    for _ in range(5):
+    for _ in range(20):
         begun = time.perf_counter()
         ask()
         seconds.append(time.perf_counter() - begun)
