@@ -44,21 +44,25 @@ class Expiry:
         )
 
     def told_from(self, behind: Link) -> int | None:
-        """From which number on the evidence accounts for all that is missing directly before *behind*; None: for nothing."""
-        known = self._told.get(behind.stream, {})
-        hashed, first = known.get(behind.number - 1, ("", 0))
-        if not first or hashed != behind.previous_hash:
-            return None
-        while first - 1 in known:
-            first = min(first - 1, known[first - 1][1])
+        """From which number on the evidence accounts for all that is missing directly before *behind*; None: for nothing.
+
+        What is told may reach further than what is missing: copies of records may be in other files.
+        """
+        hashed, _ = self._told.get(behind.stream, {}).get(behind.number - 1, (behind.previous_hash, 0))
+        first = self._told_with(behind.stream, behind.number - 1) if hashed == behind.previous_hash else None
+        while first is not None and (before := self._told_with(behind.stream, first - 1)) is not None:
+            first = before
         return first
+
+    def _told_with(self, stream: str, number: int) -> int | None:
+        """The first of what was deleted one after the other together with record *number*; None if that was not deleted."""
+        known = self._told.get(stream, {}).items()
+        return min((first for last, (_, first) in known if first <= number <= last), default=None)
 
     def tells(self, stream: str, last: int, head: str = "") -> bool:
         """Whether the evidence says that record *last* was deleted; with *head*, as the last one of those, and by its hash."""
         known = self._told.get(stream, {})
-        if head:
-            return known.get(last, ("", 0))[0] == head
-        return any(first <= last <= end for end, (_, first) in known.items())
+        return known.get(last, ("", 0))[0] == head if head else self._told_with(stream, last) is not None
 
     def over(self, link: Link) -> bool:
         """Whether what came before *link* may be gone by its age."""

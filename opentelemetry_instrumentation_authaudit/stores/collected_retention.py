@@ -176,13 +176,13 @@ def _expired(paths: Iterable[Path]) -> Iterator[Expired]:
     """What is to be told of *paths*: the runs of each stream; of a stream whose end goes, nothing younger is left."""
     streams: dict[str, _Stream] = {}
     for path in paths:
-        found: dict[str, dict[int, Record]] = {}
+        ends: dict[str, dict[int, Record | None]] = {}
         for record, _ in every_record([path], Unreadable()):
-            found.setdefault(record.attributes.get(names.STREAM_ID, ""), {})[record.number] = record
-        for stream, records in found.items():
-            known = streams.setdefault(stream, _Stream())
-            known.runs += _runs(records)
-            known.ended |= any(record.event == "audit.stop" for record in records.values())
+            stream = record.attributes.get(names.STREAM_ID, "")
+            _note(ends.setdefault(stream, {}), record)
+            streams.setdefault(stream, _Stream()).ended |= record.event == "audit.stop"
+        for stream, found in ends.items():
+            streams[stream].runs += _runs(found)
     for stream, known in sorted(streams.items()):
         runs = _joined(known.runs)
         for first, last, digest in runs:
@@ -190,12 +190,21 @@ def _expired(paths: Iterable[Path]) -> Iterator[Expired]:
             yield Expired(stream, last, digest, for_room=False, whole=whole, first=first)
 
 
-def _runs(records: dict[int, Record]) -> Iterator[tuple[int, int, str]]:
+def _note(ends: dict[int, Record | None], record: Record) -> None:
+    """Remember the numbers of a file, and only those records that no other follows so far: a file has many."""
+    ends[record.number] = record if record.number + 1 not in ends else None
+    if record.number - 1 in ends:
+        ends[record.number - 1] = None
+
+
+def _runs(ends: dict[int, Record | None]) -> Iterator[tuple[int, int, str]]:
     """First number, last number, and hash of the last, of those that follow each other."""
-    numbers = sorted(number for number in records if number > 0)
+    numbers = sorted(number for number in ends if number > 0)
     for _, group in groupby(enumerate(numbers), lambda item: item[1] - item[0]):
         run = [number for _, number in group]
-        yield run[0], run[-1], link_of(records[run[-1]], "").digest.hex()
+        last = ends[run[-1]]
+        if last is not None:
+            yield run[0], run[-1], link_of(last, "").digest.hex()
 
 
 def _joined(runs: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -60,7 +60,7 @@ class Trail:
         aside = [collected(self.folder, chained(self.told, None), "told.jsonl")] if self.told else []
         return (finding for finding in verification([*paths, *aside], key=False).findings() if finding.kind.fault)
 
-    def _tell(self, event: str, facts: dict[str, str]) -> bool:
+    def _tell(self, event: str, facts: Mapping[str, str]) -> bool:
         number = len(self.told) + 1
         own = {names.RECORD_ID: f"told-{number}", names.STREAM_ID: "f" * 16}
         self.told.append(CanonicalRecord(event=event, time=BEGIN + 999 * DAY + number * 1000, attributes={**own, **facts}))

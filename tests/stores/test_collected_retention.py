@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from opentelemetry_instrumentation_authaudit.journal.canonical import CanonicalRecord, encode
 from opentelemetry_instrumentation_authaudit.journal.holds import HOLDS_FILE, changing
@@ -221,3 +225,27 @@ def test_nothing_is_deleted_that_cannot_be_told(tmp_path: Path) -> None:
     assert deleted == ()
     assert "cannot be recorded" in failure
     assert all(path.exists() for path in paths)
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=3),
+    st.sets(st.integers(1, 4), min_size=1),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_order_records_came_in_nobody_is_accused(events: list[int], young: set[int], chance: random.Random) -> None:
+    """Consumers shuffle records over four files, some come twice; any of the files go, and the rest verifies by the evidence."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        records = [record for number, count in enumerate(events, 1) for record in stream(number, Process(count, stopped=False))]
+        records += chance.choices(records, k=3)
+        chance.shuffle(records)
+        late = BEGIN + 92 * DAY
+        where = [chance.randint(1, 4) for _ in records]
+        for day in range(1, 5):
+            path = collected(folder, [record for record, its in zip(records, where, strict=True) if its == day], name(day))
+            if day in young:
+                path.write_bytes(path.read_bytes() + b'{"timeUnixNano":"%d"}\n' % (late - DAY))
+        assert not [finding for finding in findings(folder) if finding.kind.fault]
+        apply(folder, late)
+        assert not [finding for finding in findings(folder) if finding.kind.fault]
