@@ -69,7 +69,7 @@ def test_the_queue_has_no_room(small_volume: Path, tmp_path: Path) -> None:
             running.tell(50)
             with ballast.open("wb") as file:
                 fill(file.fileno())
-            large = request([record("large", **{"user.id": "x" * 3_000_000})])
+            large = request([record("large", attribute("user.id", "x" * 3_000_000))])
             assert post(f"{collector.http}/v1/logs", large) == 503
             running.begin(100)
             collector.kill()

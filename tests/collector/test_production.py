@@ -80,8 +80,9 @@ def test_through_the_gatekeeper_of_the_store(store: LogStore, tmp_path: Path) ->
     token = tmp_path / "token"
     token.write_text("another", encoding="utf-8")
     gatekeeper = {**SECRETS_OF_THE_STORE, "AUTHAUDIT_WRITER_TOKEN": "of-writers", "AUTHAUDIT_VICTORIALOGS_URL": store.url}
+    door = VictoriaLogs(tmp_path / "door", "auth", **gatekeeper)
     with (
-        VictoriaLogs(tmp_path / "door", "auth", **gatekeeper) as door,
+        door,
         Vault(tmp_path / "collector", store=door.url, AUTHAUDIT_VICTORIALOGS_TOKEN_FILE=str(token)) as vault,
         application(tmp_path, vault.client()) as running,
     ):
