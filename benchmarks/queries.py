@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,14 +83,13 @@ def victorialogs(count: int) -> Iterator[Store]:
     """A VictoriaLogs of our own with so many records."""
     from tests.stores.victorialogs_server import VictoriaLogs
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        VictoriaLogs(Path(folder) / "logs", "single", "-futureRetention=100y") as server,
-    ):
-        store = open_store(f"victorialogs://{server.url.partition('://')[2]}")
-        _fill(store, count)
-        server.flush()
-        yield store
+    with tempfile.TemporaryDirectory() as folder:
+        server = VictoriaLogs(Path(folder) / "logs", "single", "-futureRetention=100y")
+        with server:
+            store = open_store(f"victorialogs://{server.url.partition('://')[2]}")
+            _fill(store, count)
+            server.flush()
+            yield store
 
 
 def main(count: int) -> None:

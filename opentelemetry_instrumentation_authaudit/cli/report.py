@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -140,9 +141,9 @@ def _add_threshold(parser: argparse.ArgumentParser, one: Field[Any]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print or write the report that was asked for."""
     unreadable = Unreadable()
-    store = open_stores(options.store, load(), unreadable)
     kind, question = _KINDS[options.report], _question(options)
-    report = kind.answer(_records(store, kind, options, question), options, question)
+    with closing(open_stores(options.store, load(), unreadable)) as store:
+        report = kind.answer(_records(store, kind, options, question), options, question)
     if options.html is not None:
         options.html.write_text(as_page(report, time.time_ns()), encoding="utf-8")
         print(f"{options.html}: {report.headline}", file=sys.stderr)
