@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import ssl
+import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from opentelemetry_instrumentation_authaudit.stores.store import open_store
 from ..pipeline import certificates
 from .door import Answered, door
 from .recorded import MIDNIGHT, SECOND, recorded
-from .victorialogs_server import SECRETS, VictoriaLogs, send, vmauth
+from .victorialogs_server import SECRETS, SETTINGS, VictoriaLogs, send, vmauth
 
 WRITER: Final = {"Authorization": f"Bearer {SECRETS['AUTHAUDIT_WRITER_TOKEN']}"}
 INSERT, QUERY = "/insert/opentelemetry/v1/logs", "/select/logsql/query"
@@ -282,6 +284,36 @@ def test_vmalert_counts_and_reads_nothing(entrance: Door) -> None:
     """Its questions are answered, a record is not given to it."""
     assert entrance.ask("vmalert", "/select/logsql/stats_query", {"query": "* | stats count() n"}).status_code == 200
     assert entrance.ask("vmalert", QUERY, {"query": "*"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "says"),
+    [
+        ((), {}, "single, storage, insert, select, auth or alert URL"),
+        (("double",), {}, "single, storage, insert, select, auth or alert URL"),
+        (("alert",), {}, "the address of an Alertmanager"),
+        (("select",), {}, "AUTHAUDIT_VICTORIALOGS_NODES"),
+        (("single",), {"OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME": "0"}, "neither a number of days nor infinity"),
+        (("single",), {"OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME": "90d"}, "neither a number of days nor infinity"),
+    ],
+)
+def test_started_wrongly(arguments: tuple[str, ...], environ: dict[str, str], says: str) -> None:
+    """It says what is wrong, and starts nothing: a lifetime that was misread would delete."""
+    command = [str(SETTINGS / "run.sh"), *arguments]
+    done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, text=True, check=False)
+    assert (done.returncode, says in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("days", "flag"), [("30", "30d"), ("infinity", "100y"), (None, "90d")])
+def test_the_one_variable_of_retention(tmp_path: Path, days: str | None, flag: str) -> None:
+    """The store that `run.sh` starts keeps records as long as the variable says."""
+    environ = {} if days is None else {"OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME": days}
+    server = VictoriaLogs(tmp_path, "single", **environ)
+    if days is None:
+        del server.environ["OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME"]
+    with server:
+        flags = httpx.get(f"{server.url}/flags").text
+        assert f'-retentionPeriod="{flag}"' in flags
 
 
 def test_what_nobody_may_reach_is_switched_off_besides(entrance: Door) -> None:

@@ -17,7 +17,7 @@ from opentelemetry_instrumentation_authaudit.stores.store import Store, open_sto
 
 from ..collector.running import Server, free_port, needed
 
-__all__ = ("SECRETS", "Cluster", "Tenant", "VictoriaLogs", "cluster", "send", "vmauth")
+__all__ = ("SECRETS", "SETTINGS", "Cluster", "Tenant", "VictoriaLogs", "cluster", "send", "vmauth")
 
 SETTINGS: Final = Path(__file__).parents[2] / "collector" / "victorialogs"
 SECRETS: Final = {
