@@ -21,10 +21,12 @@ examples:
   authaudit store init --store postgresql://admin@db/audit --dry-run             do it all, take it back, print what it was
   authaudit store init --generate migrations/                                    only write the scripts, for your own migration tool
   authaudit store upgrade --store postgresql://admin@db/audit                    what this version of the package has added
+  authaudit store init --store clickhouse://admin@host:8123/audit                the same in ClickHouse, which has no transactions
+  authaudit store upgrade --store clickhouse://admin@host/otel?table=otel_logs   our columns for a table that the collector made
 
-Whoever runs it needs CREATEROLE and CREATE on the database, or an administrator who makes the roles first; what is missing is said.
-The roles cannot log in: the names that services and people log in with are made members of them, and need no new password when the
-tables change. The owner has no members: from then on nobody but a superuser can change or delete a record.
+In PostgreSQL, whoever runs it needs CREATEROLE and CREATE on the database, or an administrator who makes the roles first; what is
+missing is said. The roles cannot log in: the names that services and people log in with are made members of them, and need no new
+password when the tables change. The owner has no members: from then on nobody but a superuser can change or delete a record.
 
 writer      may add records and nothing else, not even read them
 reader      may read

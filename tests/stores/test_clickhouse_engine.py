@@ -230,30 +230,25 @@ def test_a_server_killed_while_it_answers_is_noticed(tmp_path: Path) -> None:
             list(answer)
 
 
-IMPORT: Final = """
-INSERT INTO {table} ({columns}) SETTINGS max_partitions_per_insert_block = 0
-WITH
-    arrayJoin(JSONExtractArrayRaw(json, 'resourceLogs', 1, 'scopeLogs', 1, 'logRecords')) AS record,
-    JSONExtractArrayRaw(record, 'attributes') AS attributes
-SELECT
-    fromUnixTimestamp64Nano(toInt64(JSONExtractString(record, 'timeUnixNano')), 'UTC') AS Timestamp,
-    JSONExtractString(record, 'eventName') AS EventName,
-    JSONExtractUInt(record, 'severityNumber') AS SeverityNumber,
-    JSONExtractString(json, 'resourceLogs', 1, 'resource', 'attributes', 1, 'value', 'stringValue') AS ServiceName,
-    mapFromArrays(
-        arrayMap(one -> JSONExtractString(one, 'key'), attributes),
-        arrayMap(one -> JSONExtractString(one, 'value', 'stringValue') || JSONExtractString(one, 'value', 'intValue'), attributes)
-    ) AS LogAttributes
-FROM file('{file}', JSONAsString)"""
+_ATTRIBUTES: Final = "Array(Tuple(key String, value Tuple(stringValue String, intValue String)))"
+_RECORD: Final = f"Tuple(timeUnixNano String, eventName String, severityNumber UInt8, attributes {_ATTRIBUTES})"
+_LINE: Final = f"Array(Tuple(resource Tuple(attributes {_ATTRIBUTES}), scopeLogs Array(Tuple(logRecords Array({_RECORD})))))"
+_IMPORT: Final = """
+INSERT INTO {} (Timestamp, EventName, SeverityNumber, ServiceName, LogAttributes) SETTINGS max_partitions_per_insert_block = 0
+SELECT fromUnixTimestamp64Nano(toInt64(record.1), 'UTC'), record.2, record.3, service,
+    mapFromArrays(record.4.1, arrayMap(value -> value.1 || value.2, record.4.2))
+FROM (
+    SELECT resourceLogs[1].1.1[1].2.1 AS service, arrayJoin(resourceLogs[1].2[1].1) AS record
+    FROM file('{}', JSONEachRow, 'resourceLogs {}')
+)"""
 """Brings a collector's file into the table, faster than anything that passes through Python."""
 
 
 def test_a_million_records(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Asked for one account of 20,000, it answers in a moment; asked for the newest, too; and the chains of all are whole."""
     with running(tmp_path / "data") as server:
-        store = made(opened(server))
-        columns = "Timestamp, EventName, SeverityNumber, ServiceName, LogAttributes"
-        store.connection.run(IMPORT.format(table=store.table, columns=columns, file=million.collected()))
+        store = made(opened(server, timeout="1800"))
+        store.connection.run(_IMPORT.format(store.table, million.collected(), _LINE))
         assert store.size() == million.MILLION
         found, took = timed(lambda: list(store.records(Filters(subject=(million.ACCOUNT,)))))
         record_property("seconds for one history", took)
