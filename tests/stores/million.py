@@ -13,7 +13,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
+from datetime import datetime, timezone
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
@@ -32,13 +33,12 @@ STREAMS: Final = 32
 DAYS: Final = 30
 SERVICE: Final = "shop"
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Goes up with every change of what is generated, so that kept files are made anew."""
 _CHECKPOINT_EVERY: Final = 1000
 _A_LINE: Final = 100
 """Records a request, as a collector writes them."""
-_FILE: Final = 20_000
-"""Records of a journal file: it goes on in another after 32 MiB."""
+_DAY: Final = 86_400 * SECOND
 _SPREAD: Final = 7919
 _SLOTS: Final = {
     names.RECORD_ID: "id", names.FLOW_ID: "flow", names.IDENTITY: "identity", names.SUBJECT: "subject", names.SESSION_ID: "session",
@@ -72,11 +72,9 @@ def journal(count: int = MILLION) -> Path:
         around = envelope(SERVICE)
         (folder / SERVICE).mkdir()
         for number, stream in enumerate(_ids()):
-            records, part = _stream(number, count), 1
-            while some := list(islice(records, _FILE)):
-                path = folder / SERVICE / f"2026-10-21.{stream}.{part:04d}.jsonl"
-                path.write_bytes(b"".join(around.head + record + around.tail for record in some))
-                part += 1
+            for part, (day, records) in enumerate(_days(number, count), 1):
+                name = f"{datetime.fromtimestamp(day * 86_400, timezone.utc):%Y-%m-%d}.{stream}.{part:04d}.jsonl"
+                (folder / SERVICE / name).write_bytes(b"".join(around.head + record + around.tail for record in records))
 
     return _kept(f"journal-{count}", make)
 
@@ -137,14 +135,24 @@ def _event(place: int, length: int) -> str:
 _OF_PEOPLE: Final = frozenset({"refused", "signed_in", "signed_out", "second_factor"})
 
 
+def _time(place: int, number: int, count: int) -> int:
+    """When the record at that place of the stream was made."""
+    return MIDNIGHT - DAYS * _DAY + (place * STREAMS + number) * (DAYS * 86_400 * 1_000_000 // count * 1000)
+
+
+def _days(number: int, count: int) -> Iterator[tuple[int, list[bytes]]]:
+    """The records of a process by the day, which is counted from the epoch."""
+    for day, items in groupby(enumerate(_stream(number, count)), lambda item: _time(item[0], number, count) // _DAY):
+        yield day, [record for _, record in items]
+
+
 def _stream(number: int, count: int) -> Iterator[bytes]:
     """The records of a process."""
     templates, people, stream = _templates(), _people(), _ids()[number].encode()
     length, previous = _length(number, count), GENESIS.encode()
-    begin, step = MIDNIGHT - DAYS * 86_400 * SECOND, DAYS * 86_400 * 1_000_000 // count * 1000
     for place in range(length):
         index = place * STREAMS + number
-        time = begin + index * step
+        time = _time(place, number, count)
         facts = people[index * _SPREAD % ACCOUNTS]
         moment = b"%012x" % (time // 1_000_000)
         facts[b"id"] = b"%b-%b-7%03x-8%03x-%012x" % (moment[:8], moment[8:], place & 0xFFF, number, index)
