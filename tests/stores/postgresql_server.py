@@ -44,7 +44,9 @@ local all all trust
 
 @lru_cache(maxsize=1)
 def binaries() -> Path | None:
-    """The folder with the newest server's programs; None if there is none that is new enough."""
+    """The folder with the newest server's programs, or the one that AUTHAUDIT_POSTGRESQL names; None if none is new enough."""
+    if chosen := os.environ.get("AUTHAUDIT_POSTGRESQL"):
+        return Path(chosen)
     found = {
         int(path.parent.name): path for path in Path("/usr/lib/postgresql").glob("[0-9]*/bin") if (path / "postgres").exists()
     }

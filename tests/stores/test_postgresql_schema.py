@@ -96,6 +96,14 @@ def test_what_is_generated_is_what_init_does(table: str, together: bool, postgre
         connection.execute("DROP DATABASE other WITH (FORCE)")
 
 
+def test_the_schema_to_read_is_the_one_that_is_made(tmp_path: Path) -> None:
+    """Who reads `collector/postgresql/schema.sql` reads what `authaudit store init` does, to the letter."""
+    place = tmp_path / "schema.sql"
+    assert authaudit("store", "init", "--generate", str(place), home=tmp_path).returncode == 0
+    kept = Path(__file__).parents[2] / "collector" / "postgresql" / "schema.sql"
+    assert place.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
+
+
 def test_generated_scripts_are_never_overwritten(tmp_path: Path) -> None:
     """A script may have been applied: what differs is refused, what is the same may be written again."""
     place = tmp_path / "migrations"

@@ -25,6 +25,10 @@ __all__ = ("PostgresStore",)
 
 _AT_ONCE: Final = 2000
 """Rows a fetch."""
+_FEWEST: Final = 50
+_FIRST: Final = """
+SELECT set_config('search_path', 'pg_catalog', true), set_config('jit', 'off', true), set_config('cursor_tuple_fraction', '0.01', true)"""
+"""Partitions are told with their schema; rows come from indexes, at once: the server would else compile for seconds before the first."""
 _ORDER: Final = "r.logged_at {0}, r.stream_id {0} NULLS {1}, r.sequence {0} NULLS {1}"
 _OLDEST_FIRST: Final = _ORDER.format("ASC", "FIRST")
 _NEWEST_FIRST: Final = _ORDER.format("DESC", "LAST")
@@ -47,15 +51,17 @@ class PostgresStore(Store):
 
     def last(self, filters: Filters, count: int) -> list[Record]:
         """See `Store`."""
-        return list(islice(self._passing(filters, f"ORDER BY {_NEWEST_FIRST}"), count))[::-1]
+        found = self._passing(filters, f"ORDER BY {_NEWEST_FIRST}", at_once=min(max(count, _FEWEST), _AT_ONCE))
+        return list(islice(found, count))[::-1]
 
     def copies(self, filters: Filters, progress: Progress = lambda _done: None) -> Iterator[Record]:
         """See `Store`; progress in records. `Record.file` is the partition."""
-        return self._passing(filters, "", progress)
+        return self._passing(filters, "", progress=progress)
 
     def size(self) -> int:
         """Records."""
-        with self._connection() as connection:
+        with self._connection() as connection, connection.transaction():
+            connection.execute(_FIRST)
             row = connection.execute(statement(f"SELECT count(*) FROM {self.target.table.with_name()}")).fetchone()
             return int(row[0]) if row else 0
 
@@ -70,18 +76,17 @@ class PostgresStore(Store):
         while self._idle:
             self._idle.pop().close()
 
-    def _passing(self, filters: Filters, order: str, progress: Progress = lambda _done: None) -> Iterator[Record]:
+    def _passing(
+        self, filters: Filters, order: str, *, at_once: int = _AT_ONCE, progress: Progress = lambda _done: None
+    ) -> Iterator[Record]:
         tests: list[Callable[[Record], bool]] = filters.tests()
         where, values = condition(filters)
         query = f"SELECT {', '.join(SELECTED)} FROM {self.target.table.with_name()} AS r WHERE {where} {order}"
         with self._connection() as connection, connection.transaction(), connection.cursor(name="authaudit") as cursor:
-            connection.execute(
-                "SELECT set_config('search_path', 'pg_catalog', true)"
-            )  # partitions are then told with their schema
+            connection.execute(_FIRST)
             around = _Surroundings(connection, self.target.table.with_name("sources"))
-            cursor.itersize = _AT_ONCE
             cursor.execute(statement(query), values)
-            while rows := cursor.fetchmany(_AT_ONCE):
+            while rows := cursor.fetchmany(at_once):
                 around.learn(rows)
                 found = (record_of(row, around.of(row)) for row in rows)
                 yield from (record for record in found if all(test(record) for test in tests))
