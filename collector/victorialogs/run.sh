@@ -5,7 +5,7 @@
 #   run.sh storage       a cluster's node that keeps records; it has to be out of everybody's reach but the fronts'
 #   run.sh insert        a cluster's front for writers: spreads records over the storage nodes
 #   run.sh select        a cluster's front for readers: asks all of them, and answers 502 when one is away
-#   run.sh auth          vmauth, before all of them: who may write, who may read what (vmauth.yml, vmauth.cluster.yml)
+#   run.sh auth          vmauth, before all of them: who may write, who may read what (vmauth.yml)
 #   run.sh alert URL     vmalert, which asks for attacks (alerts.yml) and tells the Alertmanager at URL
 #
 #   OTEL_PYTHON_AUTHAUDIT_LOG_LIFETIME    days, or infinity; 90. Older records are deleted, and refused without a word
@@ -14,6 +14,7 @@
 #   AUTHAUDIT_VICTORIALOGS_NODES          of the fronts: the storage nodes, host:port,host:port
 #   AUTHAUDIT_VICTORIALOGS_CLUSTER_PASSWORD_FILE  what fronts and storage nodes know each other by, if set
 #   AUTHAUDIT_VICTORIALOGS_URL            of auth: the store; http://127.0.0.1:9428. Of alert: where it asks
+#   AUTHAUDIT_VICTORIALOGS_INSERT_URL, AUTHAUDIT_VICTORIALOGS_SELECT_URL  of auth before a cluster: its two fronts
 #   AUTHAUDIT_VICTORIALOGS_INTERNAL       of auth: where its own health, metrics and flags are served; 127.0.0.1:8426
 #   AUTHAUDIT_VICTORIALOGS_AUTH           of auth: its configuration; vmauth.yml beside this file
 #   AUTHAUDIT_VICTORIALOGS_BIN            where the programs are, if not in PATH (`make collector` says)
@@ -71,7 +72,9 @@ case $role in
     insert) front -select.disable -internalinsert.disable "$@" ;;
     select) front -insert.disable -internalselect.disable "$@" ;;
     auth)
-        export AUTHAUDIT_VICTORIALOGS_URL="${AUTHAUDIT_VICTORIALOGS_URL:-http://127.0.0.1:9428}"
+        url=${AUTHAUDIT_VICTORIALOGS_URL:-http://127.0.0.1:9428}
+        export AUTHAUDIT_VICTORIALOGS_INSERT_URL="${AUTHAUDIT_VICTORIALOGS_INSERT_URL:-$url}"
+        export AUTHAUDIT_VICTORIALOGS_SELECT_URL="${AUTHAUDIT_VICTORIALOGS_SELECT_URL:-$url}"
         exec "${bin}vmauth" \
             -httpListenAddr="${AUTHAUDIT_VICTORIALOGS_LISTEN:-127.0.0.1:8427}" \
             -httpInternalListenAddr="${AUTHAUDIT_VICTORIALOGS_INTERNAL:-127.0.0.1:8426}" \

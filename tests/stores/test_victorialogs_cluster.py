@@ -17,7 +17,7 @@ from opentelemetry_instrumentation_authaudit.stores.store import Store, open_sto
 
 from ..collector.running import until
 from . import million
-from .victorialogs_server import Cluster, cluster, send
+from .victorialogs_server import SECRETS, Cluster, VictoriaLogs, cluster, send
 
 RECORDS = 30_000
 
@@ -113,6 +113,22 @@ def test_fronts_do_one_thing(running: Cluster) -> None:
     assert node.sender().send(batch).verdict is Verdict.MISCONFIGURED
     with pytest.raises(StoreError, match=r"\[401\]"):
         node.size()
+
+
+@pytest.mark.stores
+def test_one_entrance_before_both_fronts(running: Cluster, tmp_path: Path) -> None:
+    """What a writer sends and an auditor reads goes through one vmauth, to the front for it."""
+    fronts = {"AUTHAUDIT_VICTORIALOGS_INSERT_URL": running.insert.url, "AUTHAUDIT_VICTORIALOGS_SELECT_URL": running.select.url}
+    server = VictoriaLogs(tmp_path / "auth", "auth", **fronts, **SECRETS)
+    with server:
+        send(
+            open_store(f"victorialogs://:{SECRETS['AUTHAUDIT_WRITER_TOKEN']}@127.0.0.1:{server.port}"), million.batches(100, 100)
+        )
+        auditor = open_store(f"victorialogs://auditor:{SECRETS['AUTHAUDIT_AUDITOR_PASSWORD']}@127.0.0.1:{server.port}")
+        until("they are there", lambda: auditor.size() == 100)
+        running.nodes[1].kill()
+        with pytest.raises(StoreError, match=r"\[502\]"):
+            list(auditor.records(Filters()))
 
 
 def _url(port: int) -> str:
