@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 help: ## Show this list
 	@printf 'authaudit: what can be made here\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@printf '\nPYTHON=/path/to/python3 chooses the interpreter (now: %s).\n' '$(PYTHON)'
 	@printf 'One test: make test ARGS="tests/test_docs.py -x"\n'
 

@@ -161,7 +161,7 @@ def until(what: str, condition: Callable[[], bool]) -> list[str]:
     while not condition():
         if time.monotonic() > deadline:
             return [f"{what}: not within {PATIENCE:g} s"]
-        time.sleep(0.2)
+        time.sleep(1)
     return []
 
 
@@ -202,31 +202,20 @@ def count(road: Road) -> list[str]:
     """Count ids: of the journals, the files, the store; have the store repaired."""
     faults = until("every record is in the files", lambda: not road.missing(road.files))
     faults += until("the collector's queue is empty", lambda: settled(road))
-    told, lost = road.ids(road.journal), road.missing(road.url)
+    told, files, store = (road.ids(place) for place in (road.journal, road.files, road.url))
+    lost = len(told - store)
     say(f"  the applications' journals    {len(told):4} records")
-    say(f"  the collector's files         {len(told - road.missing(road.files)):4}   missing: {len(road.missing(road.files))}")
-    say(
-        f"  VictoriaLogs                  {len(told - lost):4}   missing: {len(lost)}, which it had acknowledged when it was killed"
-    )
-    command = [
-        AUTHAUDIT,
-        "reconcile",
-        "--store",
-        road.url,
-        "--against",
-        str(road.files),
-        "--grace",
-        "0",
-        "--settle",
-        "0",
-        "--repair",
-    ]
+    say(f"  the collector's files         {len(told & files):4}   missing: {len(told - files)}")
+    say(f"  VictoriaLogs                  {len(told & store):4}   missing: {lost}")
+    flags = ("--against", str(road.files), "--grace", "0", "--settle", "0", "--repair")
+    command = [AUTHAUDIT, "reconcile", "--store", road.url, *flags]
     own = environment(road.folder, "reconcile", secrets.token_hex(32))  # what it does is recorded, too
     say(f"  $ {' '.join(command[1:]).replace(str(road.files), 'FILES')}")
     done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     say("".join(f"    {line}\n" for line in (done.stdout + done.stderr).splitlines()))
-    faults += until("VictoriaLogs has all, repaired", lambda: not road.missing(road.url))
-    say(f"  VictoriaLogs                  {len(told - road.missing(road.url)):4}   missing: {len(road.missing(road.url))}")
+    if lost:  # it had acknowledged them, and was killed before they were on its disk
+        faults += until("VictoriaLogs has all, repaired", lambda: not road.missing(road.url))
+        say(f"  VictoriaLogs                  {len(told & road.ids(road.url)):4} records")
     for place in (road.files, road.url):
         verified = subprocess.run([AUTHAUDIT, "verify", "--store", str(place)], capture_output=True, text=True, check=False)
         say(f"  $ authaudit verify --store {place}: {'every chain is whole' if not verified.returncode else 'FAULTS'}")

@@ -14,6 +14,8 @@ import httpx
 import jwt
 
 ADMIN: Final = ("root", "quiet-river-anchor")
+PATIENCE: Final = 30.0
+"""Seconds that a page may take: to check a password is work, and four applications start at once."""
 GOOD, BETTER, WRONG = "correct-horse-battery", "staple-battery-horse", "guess-rabbit-lantern"
 
 
@@ -33,7 +35,7 @@ class Client:
 
     def __init__(self, url: str, data: Path, secret: str) -> None:
         self.url, self.data, self.secret = url, data, secret
-        self.http = httpx.Client(base_url=url)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE)
         self.ids: dict[str, str] = {}
         self.token = ""
 
@@ -52,7 +54,7 @@ class Client:
         """Close the browser: only the cookies named in *kept* survive."""
         cookies = {name: value for name in kept if (value := self.http.cookies.get(name))}
         self.http.close()
-        self.http = httpx.Client(base_url=self.url, cookies=cookies)
+        self.http = httpx.Client(base_url=self.url, cookies=cookies, timeout=PATIENCE)
 
     def mailed_link(self) -> str:
         """The path of the link in the newest mail the application wrote."""
