@@ -118,7 +118,7 @@ def worth_parsing(file: IO[bytes], may_match: MayMatch, size: int = _BLOCK) -> I
         filled = kept + read
         end = block.rfind(b"\n", 0, filled) + 1
         if end:
-            yield from _of_block(block if filled == len(block) else block[:filled], end, may_match)
+            yield from _of_block(block, end, may_match)
         rest = block[end:filled]
         kept = len(rest)
         block[:kept] = rest
@@ -134,7 +134,7 @@ def _of_block(block: bytearray, end: int, may_match: MayMatch) -> Iterator[bytes
         block.startswith(_HEAD)
         and block.endswith(_LINE_END, 0, end)
         and block.count(_HEAD, 0, end) == block.count(_BETWEEN, 0, end) + 1  # none begins but where another has ended
-        and b"\0" not in block  # what a crash of the machine leaves in place of a beginning
+        and block.find(b"\0", 0, end) < 0  # what a crash of the machine leaves in place of a beginning
     )
     if whole and not may_match(block):
         return
