@@ -124,7 +124,9 @@ def test_commands_and_flags_exist() -> None:
     """Every `authaudit` command of a paper, with its flags, is one the real command knows."""
     papers = "\n".join((ROOT / paper).read_text(encoding="utf-8") for paper in PAPERS)
     lines = re.findall(r"(?:`|^)authaudit( [^`\n#]*)", papers, re.MULTILINE)
-    commands = {tuple(re.findall(r"(?<=\s)(?:[a-z]+(?:-[a-z]+)*\b|--?[a-z-]+)", f" {line.partition(' -- ')[0]}")) for line in lines}
+    commands = {
+        tuple(re.findall(r"(?<=\s)(?:[a-z]+(?:-[a-z]+)*\b|--?[a-z-]+)", f" {line.partition(' -- ')[0]}")) for line in lines
+    }
     for command, *rest in commands:
         knows = _help(command) + (_help(command, rest[0]) if rest and rest[0][0] != "-" else "")
         assert [flag for flag in rest if flag.startswith("-") and flag not in knows] == [], f"authaudit {command} {rest}"

@@ -177,7 +177,9 @@ def _tell(config: Config, action: str, key_id: str, status: Status) -> None:
     from ..pipeline.sink import Pipeline  # noqa: PLC0415
 
     # It deletes nothing: the environment of a command may not be that of the application whose journals these are.
-    pipeline = Pipeline(replace(config, sdk_disabled=False, strict=frozenset({_EVENT}), log_lifetime=None, max_journal_bytes=None))
+    pipeline = Pipeline(
+        replace(config, sdk_disabled=False, strict=frozenset({_EVENT}), log_lifetime=None, max_journal_bytes=None)
+    )
     event = AuditEvent(
         event=_EVENT,
         status=status,

@@ -23,12 +23,6 @@ __all__ = ("OWN", "Applied", "Database", "Holding", "Retained", "Standing", "Wis
 
 OWN: Final = "authaudit"
 """The folder of journals in which it is told what was done to a store that is no journal."""
-_MODULES: Final = {
-    "postgresql": "postgresql.retention",
-    "clickhouse": "clickhouse_retention",
-    "victorialogs": "victorialogs_retention",
-}
-"""A module that opens a store, and the one that applies its retention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +154,7 @@ def open_retained(url: str, config: Config, wish: Wish) -> Retained:
     address = Address.parse(url)
     if address.scheme not in SCHEMES:
         raise StoreError(f"{address.scheme}:// is no store; there are {', '.join(sorted(SCHEMES))}, and paths")
-    module = import_module(f".{_MODULES[SCHEMES[address.scheme]]}", __package__)
+    module = import_module(f".{SCHEMES[address.scheme]}.retention", __package__)
     found: Retained = module.retained(address, config, wish)
     return found
 

@@ -31,8 +31,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from opentelemetry_instrumentation_authaudit.stores.clickhouse import ClickHouseStore, open_address
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import schema
+from opentelemetry_instrumentation_authaudit.stores.clickhouse import open_address
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.schema import schema
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.store import ClickHouseStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address
 
 PASSWORD: Final = "pass w0rd/?"

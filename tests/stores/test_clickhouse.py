@@ -17,8 +17,9 @@ from opentelemetry_instrumentation_authaudit.privacy.pseudonyms import Key, Keyr
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
 from opentelemetry_instrumentation_authaudit.query.reader import Unreadable, files_in
 from opentelemetry_instrumentation_authaudit.query.verify import Keys, Verification
-from opentelemetry_instrumentation_authaudit.stores.clickhouse import ClickHouseStore, open_address
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_http import ClickHouseError
+from opentelemetry_instrumentation_authaudit.stores.clickhouse import open_address
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.connection import ClickHouseError
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.store import ClickHouseStore
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address

@@ -15,9 +15,9 @@ from opentelemetry_instrumentation_authaudit.cli import main
 from opentelemetry_instrumentation_authaudit.pipeline.answers import Verdict
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
 from opentelemetry_instrumentation_authaudit.query.reader import Record
-from opentelemetry_instrumentation_authaudit.stores.clickhouse import ClickHouseStore
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_http import ClickHouseError
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import DERIVED, EXPORTED, roles
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.connection import ClickHouseError
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.schema import DERIVED, EXPORTED, roles
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.store import ClickHouseStore
 
 from . import million
 from .clickhouse_server import Server, asked, made, opened, running

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from opentelemetry_instrumentation_authaudit.stores.clickhouse import open_address
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_http import ClickHouseError, Connection, rows_of
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.connection import ClickHouseError, Connection, rows_of
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.store import Address
 

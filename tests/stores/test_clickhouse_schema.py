@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opentelemetry_instrumentation_authaudit.stores.clickhouse import installer
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import (
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.schema import (
     DERIVED,
     EXPORTED,
     Table,

@@ -8,8 +8,8 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit.privacy.pseudonyms import Key, Keyring
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_schema import DERIVED, column_of
-from opentelemetry_instrumentation_authaudit.stores.clickhouse_sql import Question
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.questions import Question
+from opentelemetry_instrumentation_authaudit.stores.clickhouse.schema import DERIVED, column_of
 
 KEYS = Keyring((Key("k", b"secret"),))
 OURS = partial(column_of, columns=DERIVED)

@@ -26,7 +26,7 @@ from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreada
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address, open_store
-from opentelemetry_instrumentation_authaudit.stores.victorialogs import VictoriaLogsStore
+from opentelemetry_instrumentation_authaudit.stores.victorialogs.store import VictoriaLogsStore
 
 from ..collector.running import free_port, until
 from .door import Answered, door

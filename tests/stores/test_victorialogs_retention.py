@@ -9,7 +9,7 @@ import pytest
 from opentelemetry_instrumentation_authaudit.journal.canonical import decode
 from opentelemetry_instrumentation_authaudit.stores.errors import StoreError
 from opentelemetry_instrumentation_authaudit.stores.retained import Wish, open_holding, open_retained
-from opentelemetry_instrumentation_authaudit.stores.victorialogs_retention import flag_for
+from opentelemetry_instrumentation_authaudit.stores.victorialogs.retention import flag_for
 from tests.cli.command import authaudit
 from tests.pipeline.telling import config
 

@@ -1,4 +1,4 @@
-"""Batches into VictoriaLogs, by OTLP/protobuf. What it answers is no promise: see `stores/victorialogs.py`."""
+"""Batches into VictoriaLogs, by OTLP/protobuf. What it answers is no promise: see the store."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from ..journal.backlog import Batch
-from ..journal.canonical import decode, encode
-from ..pipeline.answers import Answer, Verdict
-from ..pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
-from ..pipeline.otlp_http import HttpSender, Target
+from ...journal.backlog import Batch
+from ...journal.canonical import decode, encode
+from ...pipeline.answers import Answer, Verdict
+from ...pipeline.otlp import NOT_ENCODABLE, UNENCODABLE
+from ...pipeline.otlp_http import HttpSender, Target
 from .logsql import SERVICE, of_record
 
 __all__ = ("VictoriaLogsSender",)

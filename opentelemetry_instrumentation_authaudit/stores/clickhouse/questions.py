@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Final
 
-from ..model import names
-from ..privacy.pseudonyms import folded
-from ..query.filters import Filters
+from ...model import names
+from ...privacy.pseudonyms import folded
+from ...query.filters import Filters
 
 __all__ = ("Question",)
 

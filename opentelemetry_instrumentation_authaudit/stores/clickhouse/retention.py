@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ..config import Config
-from .clickhouse import ClickHouseStore
-from .errors import StoreError
-from .retained import Applied, Database, Standing, Wish
-from .store import Address
+from ...config import Config
+from ..errors import StoreError
+from ..retained import Applied, Database, Standing, Wish
+from ..store import Address
+from .store import ClickHouseStore
 
 __all__ = ("ClickHouseRetained", "retained")
 

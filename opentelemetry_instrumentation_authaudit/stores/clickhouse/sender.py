@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from ..journal.backlog import Batch
-from ..pipeline.answers import ACCEPTED, Answer, Verdict
-from ..pipeline.otlp import UNENCODABLE, json_request
-from ..query.documents import Record, Unreadable, parse, texts
-from .clickhouse_http import ClickHouseError, Connection
-from .clickhouse_schema import EXPORTED, Table
+from ...journal.backlog import Batch
+from ...pipeline.answers import ACCEPTED, Answer, Verdict
+from ...pipeline.otlp import UNENCODABLE, json_request
+from ...query.documents import Record, Unreadable, parse, texts
+from .connection import ClickHouseError, Connection
+from .schema import EXPORTED, Table
 
 __all__ = ("ClickHouseSender",)
 

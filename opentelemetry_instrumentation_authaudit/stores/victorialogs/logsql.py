@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ..model import names
-from ..privacy.pseudonyms import folded
-from ..query.filters import Filters
+from ...model import names
+from ...privacy.pseudonyms import folded
+from ...query.filters import Filters
 
 __all__ = ("EVENT", "NAMES", "SERVICE", "logsql", "of_record", "quoted")
 

@@ -1,6 +1,6 @@
-"""ClickHouse as a store: `clickhouse://user@host:8123/audit?table=auth_audit&password_file=...`, `clickhouse+https://`.
+"""ClickHouse as a store.
 
-It asks a table of our schema (`clickhouse_schema`), or one that the collector's exporter made for itself, which has all that is needed
+It asks a table of our schema (`schema`), or one that the collector's exporter made for itself, which has all that is needed
 but is slower. A record stands in it as often as it was delivered; a question sees it once.
 """
 
@@ -11,21 +11,19 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ..model import names
-from ..query.filters import Filters
-from ..query.links import number
-from ..query.reader import Record
-from .clickhouse_http import Connection
-from .clickhouse_schema import Table, column_of, ttl
-from .clickhouse_sql import Question
-from .store import Address, Progress, Store
+from ...model import names
+from ...query.filters import Filters
+from ...query.links import number
+from ...query.reader import Record
+from ..store import Address, Progress, Store
+from .connection import Connection
+from .questions import Question
+from .schema import Table, column_of, ttl
 
 if TYPE_CHECKING:
-    from ..pipeline.otlp import Sender
-    from .clickhouse_installer import ClickHouseInstaller
-    from .installer import Wishes
+    from ...pipeline.otlp import Sender
 
-__all__ = ("ClickHouseStore", "installer", "open_address")
+__all__ = ("ClickHouseStore",)
 
 _DATABASE: Final = "audit"
 _TABLE: Final = "auth_audit"
@@ -89,7 +87,7 @@ class ClickHouseStore(Store):
 
     def sender(self) -> Sender:
         """See `Store`."""
-        from .clickhouse_sender import ClickHouseSender  # noqa: PLC0415 -- who only asks need not load Protobuf
+        from .sender import ClickHouseSender  # noqa: PLC0415 -- who only asks need not load Protobuf
 
         return ClickHouseSender(Connection(self._address), self.table)
 
@@ -136,18 +134,6 @@ class ClickHouseStore(Store):
     def _number(self) -> str:
         column = self._column(names.SEQUENCE_NUMBER)
         return column if column in self.columns else f"toUInt64OrZero({column})"
-
-
-def open_address(address: Address) -> ClickHouseStore:
-    """The store at *address*."""
-    return ClickHouseStore(address)
-
-
-def installer(address: Address, wishes: Wishes) -> ClickHouseInstaller:
-    """Who makes and upgrades the table at *address*."""
-    from .clickhouse_installer import ClickHouseInstaller  # noqa: PLC0415
-
-    return ClickHouseInstaller(open_address(address), wishes)
 
 
 def _record(row: list[Any]) -> Record:

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ..config import Config
-from ..query.times import moment
-from .errors import StoreError
-from .retained import Applied, Database, Standing, Wish
-from .store import Address
-from .victorialogs_http import Connection
+from ...config import Config
+from ...query.times import moment
+from ..errors import StoreError
+from ..retained import Applied, Database, Standing, Wish
+from ..store import Address
+from .connection import Connection
 
 __all__ = ("VictoriaLogsRetained", "flag_for", "retained")
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..model import names
-from .errors import StoreError
+from ...model import names
+from ..errors import StoreError
 
 __all__ = ("DERIVED", "EXPORTED", "Table", "additions", "column_of", "roles", "schema", "script", "ttl")
 

@@ -18,9 +18,9 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.structures import CaseInsensitiveDict
 
-from ..pipeline.otlp_http import Target
-from .errors import StoreError
-from .store import Address
+from ...pipeline.otlp_http import Target
+from ..errors import StoreError
+from ..store import Address
 
 __all__ = ("Connection", "moment")
 
@@ -92,7 +92,9 @@ class Connection:
         except OSError as error:
             raise StoreError(f"{self.name} cannot be reached: {_reason(error)}; its port is usually {_PORT}") from None
         if response.status_code != HTTPStatus.OK:
-            raise StoreError(f"{self.name} does not show {path} [{response.status_code}]: ask the store itself, not vmauth in front of it")
+            raise StoreError(
+                f"{self.name} does not show {path} [{response.status_code}]: ask the store itself, not vmauth in front of it"
+            )
         return response.text
 
     def target(self) -> Target:

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import requests
 
-from .errors import StoreError
-from .store import Address
+from ..errors import StoreError
+from ..store import Address
 
 __all__ = ("ClickHouseError", "Connection", "rows_of")
 

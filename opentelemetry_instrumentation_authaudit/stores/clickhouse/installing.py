@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from .clickhouse_http import ClickHouseError
-from .clickhouse_schema import additions, roles, schema, script
-from .errors import StoreError
-from .installer import Wishes
+from ..errors import StoreError
+from ..installer import Wishes
+from .connection import ClickHouseError
+from .schema import additions, roles, schema, script
 
 if TYPE_CHECKING:
-    from .clickhouse import ClickHouseStore
+    from .store import ClickHouseStore
 
 __all__ = ("ClickHouseInstaller",)
 

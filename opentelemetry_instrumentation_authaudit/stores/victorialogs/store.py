@@ -1,4 +1,4 @@
-"""VictoriaLogs as a store: `victorialogs://user@host:9428/prefix?account=0&project=0&password_file=...`, `victorialogs+https://`.
+"""VictoriaLogs as a store.
 
 A record stands in it as often as it was delivered; a question sees it once. Its answer to a sender is no promise: it keeps what it took
 in memory for a while, and takes, without a word, what is older than its retention. `authaudit reconcile` finds what it lacks.
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from ..model import names
-from ..query.filters import Filters
-from ..query.links import number
-from ..query.reader import Record
-from .errors import StoreError
+from ...model import names
+from ...query.filters import Filters
+from ...query.links import number
+from ...query.reader import Record
+from ..errors import StoreError
+from ..store import Address, Progress, Store
+from .connection import Connection
 from .logsql import EVENT, NAMES, SERVICE, logsql, of_record, quoted
-from .store import Address, Progress, Store
-from .victorialogs_http import Connection
 
 if TYPE_CHECKING:
-    from ..pipeline.otlp import Sender
+    from ...pipeline.otlp import Sender
 
-__all__ = ("VictoriaLogsStore", "open_address")
+__all__ = ("VictoriaLogsStore",)
 
 _SECOND: Final = 1_000_000_000
 _STEPS: Final = ("1d", "1h", "1m", "1s")
@@ -96,7 +96,7 @@ class VictoriaLogsStore(Store):
 
     def sender(self) -> Sender:
         """See `Store`."""
-        from .victorialogs_sender import VictoriaLogsSender  # noqa: PLC0415 -- who only asks need not load Protobuf
+        from .sender import VictoriaLogsSender  # noqa: PLC0415 -- who only asks need not load Protobuf
 
         return VictoriaLogsSender(self.connection.target())
 
@@ -147,11 +147,6 @@ class VictoriaLogsStore(Store):
         if len(found) != 1 or not found[0].isdecimal():
             raise StoreError(f"{self._place} answers not as VictoriaLogs does: check host and port")
         return int(found[0])
-
-
-def open_address(address: Address) -> VictoriaLogsStore:
-    """The store at *address*."""
-    return VictoriaLogsStore(address)
 
 
 def _joined(counts: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:
