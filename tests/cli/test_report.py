@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..lacking import lacking
 from ..query.trail import canonical, write
 from ..stores.recorded import honest_day, recorded
 from .command import authaudit
@@ -187,9 +188,7 @@ def test_a_page_fits_the_screen(day: Path, tmp_path: Path, width: int) -> None:
     """In a real browser, on a telephone and on a wide screen: the policy lets the style in, and nothing is cut off at the side."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
-        if "browser" in os.environ.get("AUTHAUDIT_TESTS_REQUIRE", ""):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("needs a browser: apt-get install chromium")
+        lacking("browser", "no Chromium: apt-get install chromium")
     path = tmp_path / "report.html"
     assert authaudit("report", "summary", "--store", str(day), "--html", str(path), home=tmp_path).returncode == 0
     probe = "<script>document.title=[innerWidth,document.documentElement.scrollWidth,getComputedStyle(document.body).maxWidth].join()</script>"

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from .running import Collector, lacking
+from ..lacking import lacking
+from .running import Collector
 
 
 @pytest.fixture

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import httpx
-import pytest
 
 from opentelemetry_instrumentation_authaudit.cli.collector import configurations
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable, every_record, files_in
 from scripts.collector import binary
 
-__all__ = ("Collector", "Server", "free_port", "lacking", "missing", "needed", "until")
+from ..lacking import lacking
+
+__all__ = ("Collector", "Server", "free_port", "missing", "needed", "until")
 
 PATIENCE: Final = 30.0
 """Seconds that anything may take; nothing here takes more than one or two."""
@@ -32,12 +33,6 @@ def needed(program: str) -> Path:
     if path is None:
         lacking("collector", f"{program} is not built: make collector")
     return path
-
-
-def lacking(what: str, says: str) -> NoReturn:
-    """Skip the test, which needs *what*; fail it where AUTHAUDIT_TESTS_REQUIRE names that."""
-    required = what in os.environ.get("AUTHAUDIT_TESTS_REQUIRE", "").split(",")
-    (pytest.fail if required else pytest.skip)(says)
 
 
 def free_port() -> int:

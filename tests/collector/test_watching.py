@@ -23,8 +23,9 @@ from tests.pipeline.otlp_server import OtlpServer, Reply
 from tests.stores.recorded import MIDNIGHT, recorded
 from tests.stores.victorialogs_server import send
 
+from ..lacking import lacking
 from .conftest import post
-from .running import Collector, lacking, until
+from .running import Collector, until
 from .traffic import record, request
 from .vault import LogStore
 

@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-import pytest
-
 from opentelemetry_instrumentation_authaudit.stores.clickhouse import open_address
 from opentelemetry_instrumentation_authaudit.stores.clickhouse.schema import schema
 from opentelemetry_instrumentation_authaudit.stores.clickhouse.store import ClickHouseStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address
+
+from ..lacking import lacking
 
 PASSWORD: Final = "pass w0rd/?"
 _STATUS: Final = {60: 404, 81: 404, 497: 403, 516: 403, 62: 400, 457: 400, 47: 404, 241: 500}
@@ -94,8 +94,10 @@ class Server:
 def running(folder: Path, ending: str = "words") -> Iterator[Server]:
     """A server with an empty or a kept *folder*."""
     if find_spec("chdb") is None:
-        says = "the engine of ClickHouse is not installed: pip install '.[stores]' (half a gigabyte), or make test-stores"
-        (pytest.fail if "clickhouse" in os.environ.get("AUTHAUDIT_TESTS_REQUIRE", "") else pytest.skip)(says)
+        lacking(
+            "clickhouse",
+            "the engine of ClickHouse is not installed: pip install '.[stores]' (half a gigabyte), or make test-stores",
+        )
     server = Server(folder, ending=ending).start()
     try:
         yield server

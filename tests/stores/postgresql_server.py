@@ -24,6 +24,8 @@ from psycopg import sql
 from opentelemetry_instrumentation_authaudit.stores.installer import Wishes, open_installer
 from opentelemetry_instrumentation_authaudit.stores.store import Address
 
+from ..lacking import lacking
+
 LOGINS: Final = {"app": "audit_writer", "auditor": "audit_reader", "keeper": "audit_retention", "stranger": None}
 """Who logs in on the shared server, and the role that they are a member of. `locked` (password: `a secret`) is a writer, too."""
 
@@ -65,10 +67,8 @@ def binaries() -> Path | None:
 def needed() -> Path:
     """The same; the test is skipped where there is none, and fails where it must be there."""
     found = binaries()
-    if found is None and "postgresql" in os.environ.get("AUTHAUDIT_TESTS_REQUIRE", ""):
-        pytest.fail(_HOW)
     if found is None:
-        pytest.skip(_HOW)
+        lacking("postgresql", _HOW)
     return found
 
 
