@@ -170,7 +170,7 @@ PEERS: Final = (
     by_pytest("pyjwt", "PyJWT", "tests", fast=True),
     by_pytest("pwdlib", "pwdlib", "tests", fast=True),
     Peer("pyotp", "pyotp", "test.py", (), fast=True),
-    by_pytest("argon2", "argon2-cffi", "tests", fast=True),
+    by_pytest("argon2", "argon2-cffi", "tests"),
     by_pytest("oauthlib", "oauthlib", "tests", "-c", "setup.cfg", fast=True),  # the last `-c` counts
     by_pytest("bcrypt", "bcrypt", "tests"),
     by_pytest(
