@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,8 +19,9 @@ from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreada
 from scripts.collector import binary
 
 from ..lacking import lacking
+from ..ports import free_port
 
-__all__ = ("Collector", "Server", "free_port", "missing", "needed", "until")
+__all__ = ("Collector", "Server", "missing", "needed", "until")
 
 PATIENCE: Final = 30.0
 """Seconds that anything may take; nothing here takes more than one or two."""
@@ -33,13 +33,6 @@ def needed(program: str) -> Path:
     if path is None:
         lacking("collector", f"{program} is not built: make collector")
     return path
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def until(what: str, condition: Callable[[], bool], patience: float = PATIENCE) -> None:

@@ -13,8 +13,9 @@ import yaml
 from opentelemetry_instrumentation_authaudit.cli.collector import CONFIGS, OVERLAYS
 from scripts import collector as made
 
+from ..ports import free_port
 from .conftest import post
-from .running import Server, free_port, needed, until
+from .running import Server, needed, until
 from .test_outages import stored
 from .traffic import record, request
 from .vault import LogStore

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pipeline.otlp_server import OK, OtlpServer
+from tests.ports import free_port
 
 from .paths import Path_
 
@@ -90,7 +90,7 @@ def _happen(path: Path_, environ: dict[str, str], folder: Path) -> None:
     """Start the program or server, do to it what is to be done, and wait until it is gone."""
     command, port = [sys.executable, "-c", _HEAD + path.program], 0
     if path.command:
-        port = _free_port()
+        port = free_port()
         program = shutil.which(path.command[0], path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
         command = [program or path.command[0], *(part.format(port=port) for part in path.command[1:])]
     with (
@@ -141,12 +141,6 @@ def _knock(port: int, count: int) -> None:
             time.sleep(0.05)
         finally:
             connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def _next_start(environ: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ from opentelemetry_instrumentation_authaudit.stores.installer import Wishes, ope
 from opentelemetry_instrumentation_authaudit.stores.store import Address
 
 from ..lacking import lacking
+from ..ports import free_port
 
 LOGINS: Final = {"app": "audit_writer", "auditor": "audit_reader", "keeper": "audit_retention", "stranger": None}
 """Who logs in on the shared server, and the role that they are a member of. `locked` (password: `a secret`) is a writer, too."""
@@ -82,7 +82,7 @@ class Server:
             if os.geteuid() == 0
             else pwd.getpwuid(os.geteuid()).pw_name
         )
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             shutil.chown(folder, self.user)
@@ -259,10 +259,3 @@ def _there(user: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -28,7 +28,8 @@ from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from opentelemetry_instrumentation_authaudit.stores.store import Address, open_store
 from opentelemetry_instrumentation_authaudit.stores.victorialogs.store import VictoriaLogsStore
 
-from ..collector.running import free_port, until
+from ..collector.running import until
+from ..ports import free_port
 from .door import Answered, door
 from .happenings import ANN, OFFICE
 from .recorded import FIRST_SIGNING_KEY, HASH_KEY, MIDNIGHT, SECOND, batch_of, recorded

@@ -15,7 +15,8 @@ from opentelemetry_instrumentation_authaudit.journal.backlog import Batch
 from opentelemetry_instrumentation_authaudit.pipeline.answers import Verdict
 from opentelemetry_instrumentation_authaudit.stores.store import Store, open_store
 
-from ..collector.running import Server, free_port, needed
+from ..collector.running import Server, needed
+from ..ports import free_port
 
 __all__ = ("SECRETS", "SETTINGS", "Cluster", "Tenant", "VictoriaLogs", "cluster", "send", "vmauth")
 

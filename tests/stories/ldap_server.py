@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ..ports import free_port
+
 __all__ = (
     "ADMIN",
     "ADMIN_PASSWORD",
@@ -22,7 +24,6 @@ __all__ = (
     "SERVICE_PASSWORD",
     "Directory",
     "active_directory",
-    "free_port",
     "serve",
     "slapd",
 )
@@ -113,14 +114,6 @@ def serve(folder: Path, people: dict[str, str], *, unauthenticated: bool = False
             yield Directory(port, unix, process)
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    """A port nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

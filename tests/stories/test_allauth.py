@@ -98,6 +98,7 @@ SETTINGS: dict[str, Any] = {
     "ACCOUNT_LOGIN_BY_CODE_ENABLED": True,
     "ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD": "website",
     "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
+    "MFA_TOTP_TOLERANCE": 1,  # a code made at the end of its half minute is typed in the next
     "MFA_PASSKEY_LOGIN_ENABLED": True,
     "MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN": True,
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "allauth"}},

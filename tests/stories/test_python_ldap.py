@@ -12,6 +12,7 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit.testing import AuditTrail
 
+from ..ports import free_port
 from .ldap_server import (
     ADMIN,
     ADMIN_PASSWORD,
@@ -20,7 +21,6 @@ from .ldap_server import (
     SERVICE_PASSWORD,
     Directory,
     active_directory,
-    free_port,
     serve,
     slapd,
 )
