@@ -16,17 +16,18 @@ from typing import IO, Any, Final, TypeAlias
 from ..journal.line import Envelope
 from ..model import names
 
-__all__ = ("Around", "MayMatch", "Record", "Unreadable", "parse", "texts", "worth_parsing")
+__all__ = ("COMPACT", "Around", "MayMatch", "Record", "Unreadable", "parse", "texts", "worth_parsing")
 
 MayMatch: TypeAlias = Callable[["bytes | bytearray"], bool]
 """Whether in these bytes, of a line or of many, may be a record that matches."""
 
 _START: Final = b'{"resourceLogs"'
 _END: Final = b"}]}]}"
-_HEAD: Final = _START + b':[{"resource":{"attributes":[{"key":"'
-"""How our documents and a collector's begin: the longer it is, the faster it is counted. Others are looked at line by line."""
+COMPACT: Final = _START + b':[{"resource":{"attributes":[{"key":"'
+"""How our documents and a collector's begin, both without white space anywhere: the longer it is, the faster it is counted. Others are
+looked at line by line."""
 _LINE_END: Final = _END + b"\n"
-_BETWEEN: Final = _LINE_END + _HEAD
+_BETWEEN: Final = _LINE_END + COMPACT
 _BLOCK: Final = 1 << 20
 _LAST_MOMENT: Final = 253_402_300_800 * 1_000_000_000
 """The end of the year 9999, where calendars of most programs end."""
@@ -131,9 +132,9 @@ def worth_parsing(file: IO[bytes], may_match: MayMatch, size: int = _BLOCK) -> I
 def _of_block(block: bytearray, end: int, may_match: MayMatch) -> Iterator[bytes]:
     """The lines up to *end*; what is behind it may only make a block look as if something in it matched."""
     whole = (
-        block.startswith(_HEAD)
+        block.startswith(COMPACT)
         and block.endswith(_LINE_END, 0, end)
-        and block.count(_HEAD, 0, end) == block.count(_BETWEEN, 0, end) + 1  # none begins but where another has ended
+        and block.count(COMPACT, 0, end) == block.count(_BETWEEN, 0, end) + 1  # none begins but where another has ended
         and block.find(b"\0", 0, end) < 0  # what a crash of the machine leaves in place of a beginning
     )
     if whole and not may_match(block):

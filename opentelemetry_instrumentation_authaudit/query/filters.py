@@ -13,7 +13,7 @@ from ..model import names
 from ..model.catalog import matches
 from ..privacy.addresses import AddressPrivacy, parse
 from ..privacy.pseudonyms import Keyring, folded
-from .documents import MayMatch
+from .documents import COMPACT, MayMatch
 from .reader import Record
 from .timescan import times_in
 
@@ -75,10 +75,18 @@ class Filters:
 
     def needles(self) -> MayMatch:
         """A test on the bytes of lines, before they are parsed: false only where no record in them can match."""
-        flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action, self.event)
-        sets = [set(map(_needle, values)) for values in flags if values]
+        flags = (self.subject, self.status, self.strategy, self.provider, self.tenant, self.service, self.action)
+        texts = [values for values in flags if values]
+        events = [set(map(_needle, self.event))] if self.event else []
+        loose = [set(map(_needle, values)) for values in texts] + events
+        compact = [set(map(_compact_needle, values)) for values in texts] + events
         times = times_in(self.since, self.until)
-        return lambda lines: all(any(needle in lines for needle in needles) for needles in sets) and times(lines)
+
+        def may_match(lines: bytes | bytearray) -> bool:
+            sets = compact if lines.startswith(COMPACT) else loose
+            return all(any(needle in lines for needle in needles) for needles in sets) and times(lines)
+
+        return may_match
 
     def identity_hashes(self) -> frozenset[str]:
         """How the wanted identities are stored where they are hashed, with any of the keys."""
@@ -103,6 +111,12 @@ def _needle(value: str) -> bytes:
     literal = max(re.split(r"\{\w+\}|\*", value), key=len).encode("utf-8", "replace")
     plain = max(_PLAIN.findall(literal), key=len, default=b"")
     return b'"%b"' % plain if plain == value.encode("utf-8", "replace") else plain
+
+
+def _compact_needle(value: str) -> bytes:
+    """The same where attributes are known to be written without white space. It is longer, so less has to be looked at."""
+    needle = _needle(value)
+    return b':{"stringValue":' + needle if needle.startswith(b'"') else needle
 
 
 def _one_of(where: tuple[str, ...], values: frozenset[str]) -> _Test:

@@ -106,6 +106,7 @@ WRITERS: list[Callable[[bytes], bytes]] = [
     lambda whole: whole,
     _escaping,
     lambda whole: json.dumps(json.loads(whole), separators=(",", ":")).encode(),
+    lambda whole: json.dumps(json.loads(whole)).encode(),
 ]
 
 
