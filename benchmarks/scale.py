@@ -68,7 +68,7 @@ def wire(count: int) -> None:
     """What travels."""
     batches = list(million.batches(min(count, 20_000), AT_ONCE))
     records = sum(len(batch.records) for batch in batches)
-    bodies = [protobuf_request(batch).SerializeToString() for batch in batches]
+    bodies = [protobuf_request(batch) for batch in batches]
     canonical = sum(len(record) for batch in batches for record in batch.records)
     packed = sum(len(gzip.compress(body, 6)) for body in bodies)
     print(

@@ -158,7 +158,8 @@ class _Run:
 
     def _mend(self, comparison: Comparison, lacking: _Lacking, filters: Filters) -> None:
         span = replace(filters, since=lacking.first, until=lacking.last)
-        records = (record for record in self.sources.records(span) if comparison.take(record))
+        # Not `records`, which would remember every id: each is taken once anyway.
+        records = (record for record in self.sources.copies(span) if comparison.take(record))
         mend(
             comparison,
             records,

@@ -43,15 +43,13 @@ def encode(record: CanonicalRecord) -> bytes:
     """The canonical bytes. UnicodeEncodeError for a lone surrogate, which sanitising has replaced before."""
     found = record.attributes
     # A text is written in place, not by a function: there are twenty of them in every record.
-    attributes = ",".join(
+    attributes = "}},".join(
         [
-            f'{_head(name)}stringValue":{encode_basestring(value)}}}}}'
-            if type(value := found[name]) is str
-            else _number(name, value)
-            for name in sorted(found)
+            text + encode_basestring(value) if type(value := found[name]) is str else f'{number}"{value}"'
+            for name, text, number in _heads(tuple(found))
         ]
     )
-    parts = [f'{{"attributes":[{attributes}],"eventName":{encode_basestring(record.event)}']
+    parts = [f'{{"attributes":[{attributes}{"}}" if found else ""}],"eventName":{encode_basestring(record.event)}']
     if record.severity:
         parts.append(f',"severityNumber":{record.severity}')
     if record.span_id:
@@ -89,17 +87,18 @@ def number_of(canonical: bytes) -> int:
 
 def attribute(name: str, value: str) -> bytes:
     """How a text attribute stands in the canonical bytes."""
-    return f'{_head(name)}stringValue":{encode_basestring(value)}}}}}'.encode("utf-8", "replace")
-
-
-def _number(name: str, value: str | int) -> str:
-    return f'{_head(name)}intValue":"{value}"}}}}'  # Protobuf's JSON writes 64-bit integers as decimal strings
+    ((_, text, _),) = _heads((name,))
+    return f"{text}{encode_basestring(value)}}}}}".encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=1024)
-def _head(name: str) -> str:
-    """What stands before a value; the same few dozen names come again and again."""
-    return f'{{"key":{encode_basestring(name)},"value":{{"'
+def _heads(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """The *names* in their order, each with what stands before a text and before a number; a process has few sets of names.
+
+    Protobuf's JSON writes 64-bit integers as decimal strings.
+    """
+    begun = [(name, f'{{"key":{encode_basestring(name)},"value":{{') for name in sorted(names)]
+    return [(name, f'{begin}"stringValue":', f'{begin}"intValue":') for name, begin in begun]
 
 
 def _named_value(attribute: Mapping[str, Any]) -> tuple[str, str | int]:

@@ -37,6 +37,8 @@ class Batch:
     """Canonical `logRecord` objects, oldest first, never none."""
     end: Position
     """Behind the last of them. Its file is empty for records that are only in memory (disk full)."""
+    all_there_was: bool = False
+    """Whether the stream is known to have had no more at that moment."""
 
 
 class Source(Protocol):
@@ -78,13 +80,13 @@ class Streams:
 
     def next(self, stream: str, limit: int) -> Batch | None:
         """See `Source`, for one stream."""
-        found = _run(follow(self.folder, stream, self.position(stream)), limit)
+        found, ended = _run(follow(self.folder, stream, self.position(stream)), limit)
         if not found:
             return None
         last, envelope = found[-1], found[0].envelope
         end = Position(last.file, last.end, number_of(last.record), digest(last.record))
         records = tuple(item.record for item in found)
-        return Batch(stream, envelope.resource, envelope.scope, envelope.schema_url.decode(), records, end)
+        return Batch(stream, envelope.resource, envelope.scope, envelope.schema_url.decode(), records, end, ended)
 
     def acknowledge(self, batch: Batch) -> None:
         """See `Source`."""
@@ -118,16 +120,16 @@ def set_aside(path: Path, batch: Batch, why: str) -> None:
         os.fsync(dead.fileno())
 
 
-def _run(records: Iterable[Found], limit: int) -> list[Found]:
-    """The first records that share one envelope, at most *limit*, and no more bytes than a receiver takes."""
+def _run(records: Iterable[Found], limit: int) -> tuple[list[Found], bool]:
+    """The first records that share one envelope, at most *limit*, and no more bytes than a receiver takes; whether they are all."""
     run: list[Found] = []
     size = 0
     for found in records:
         size += len(found.record)
         other = bool(run) and found.envelope is not run[0].envelope and found.envelope != run[0].envelope
         if other or (run and size > MAX_BYTES):
-            break
+            return run, False
         run.append(found)
         if len(run) == limit:
-            break
-    return run
+            return run, False
+    return run, True

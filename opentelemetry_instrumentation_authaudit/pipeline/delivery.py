@@ -96,6 +96,7 @@ class Delivery:
         self._ended = False
         self._behind = False
         self._refusals = 0  # in a row
+        self._read_out: str | None = None  # the stream that the last request emptied
         self._exported = self._failed = self._buried = 0
         self._last: Answer | None = None
         self._warned: dict[str, float] = {}
@@ -194,7 +195,8 @@ class Delivery:
             return False
 
     def _turn(self) -> None:
-        """Send until everything is acknowledged, or until there is a reason to wait."""
+        """Send until everything that was there is acknowledged, or until there is a reason to wait."""
+        self._read_out = None
         with self._changed:
             ticket = self._asked
             look = self._schedule.begin(time.monotonic())
@@ -211,8 +213,9 @@ class Delivery:
                 self._changed.notify_all()
 
     def _step(self) -> _Step:
-        batch = self._source.next(self._portion.size if self._batching or self._behind else 1)
-        if batch is None:
+        limit = self._portion.size if self._batching or self._behind else 1
+        batch = self._source.next(limit)
+        if batch is None or self._is_news(batch, limit):
             return _Step.DRAINED
         begun = time.monotonic()
         self._last = answer = self._sender.send(batch)
@@ -227,11 +230,17 @@ class Delivery:
             self._portion.shrink(len(batch.records))
         return self._failure(answer)
 
+    def _is_news(self, batch: Batch, limit: int) -> bool:
+        """Whether *batch* came in during the last request. In a flood there is always such a one, each smaller than the one before:
+        it waits for the next ring, unless it is a whole request already."""
+        return batch.stream == self._read_out and len(batch.records) < limit
+
     def _accepted(self, batch: Batch) -> _Step:
         if self._schedule.failures:
             _log.info("Audit records are delivered again.")
         self._schedule.succeeded()
         self._refusals = 0
+        self._read_out = batch.stream if batch.all_there_was else None
         self._exported += len(batch.records)
         self._portion.accepted(len(batch.records))
         try:

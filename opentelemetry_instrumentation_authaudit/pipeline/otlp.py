@@ -6,19 +6,20 @@ import json
 from typing import Final, Protocol
 
 from google.protobuf.json_format import ParseDict, ParseError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from ..journal.backlog import Batch
-from ..journal.canonical import CanonicalRecord, decode
+from ..journal.canonical import decode
 from ..journal.line import Envelope
 from .answers import Answer, Verdict
+from .wire import log_record, sized
 
 __all__ = ("NOT_ENCODABLE", "UNENCODABLE", "Sender", "json_request", "open_sender", "protobuf_request")
 
-NOT_ENCODABLE: Final = (ValueError, KeyError, TypeError, AttributeError, ParseError)
+_RESOURCE_LOGS, _SCOPE_LOGS, _LOG_RECORD = b"\x0a", b"\x12", b"\x12"  # tags of Protobuf, see `wire`
+NOT_ENCODABLE: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, ParseError)
 """What `protobuf_request` raises for a batch that is no OTLP/JSON: a damaged line of the journal."""
 UNENCODABLE: Final = Answer(Verdict.REJECTED, "not encodable")
 """What a sender answers itself then."""
@@ -61,33 +62,16 @@ def json_request(batch: Batch | None) -> bytes:
     return b"".join((around.head, b",".join(batch.records), around.tail.rstrip()))
 
 
-def protobuf_request(batch: Batch | None, *, titled: bool = False) -> ExportLogsServiceRequest:
+def protobuf_request(batch: Batch | None, *, titled: bool = False) -> bytes:
     """The same in Protobuf; `NOT_ENCODABLE` for records, resource or scope that are no OTLP/JSON.
 
     *titled*: the event is the body, too, for stores that show the body first. The chain knows of no body.
     """
     if batch is None:
-        return ExportLogsServiceRequest()
-    logs = ScopeLogs(
-        scope=ParseDict(json.loads(batch.scope), InstrumentationScope(), ignore_unknown_fields=True),
-        log_records=[_log_record(decode(record), titled=titled) for record in batch.records],
-        schema_url=batch.schema_url,
-    )
+        return b""
+    scope = ParseDict(json.loads(batch.scope), InstrumentationScope(), ignore_unknown_fields=True)
     resource = ParseDict(json.loads(batch.resource), Resource(), ignore_unknown_fields=True)
-    return ExportLogsServiceRequest(resource_logs=[ResourceLogs(resource=resource, scope_logs=[logs])])
-
-
-def _log_record(record: CanonicalRecord, *, titled: bool) -> LogRecord:
-    return LogRecord(
-        time_unix_nano=record.time,
-        severity_number=SeverityNumber.ValueType(record.severity or 0),
-        attributes=[KeyValue(key=name, value=_any_value(value)) for name, value in record.attributes.items()],
-        event_name=record.event,
-        body=_any_value(record.event) if titled else None,
-        trace_id=record.trace_id.to_bytes(16, "big") if record.trace_id else b"",
-        span_id=record.span_id.to_bytes(8, "big") if record.span_id else b"",
-    )
-
-
-def _any_value(value: str | int) -> AnyValue:
-    return AnyValue(string_value=value) if isinstance(value, str) else AnyValue(int_value=value)
+    records = [part for record in batch.records for part in (_LOG_RECORD, sized(log_record(decode(record), titled=titled)))]
+    head, tail = ScopeLogs(scope=scope).SerializeToString(), ScopeLogs(schema_url=batch.schema_url).SerializeToString()
+    scoped = sized(b"".join((head, *records, tail)))
+    return _RESOURCE_LOGS + sized(ResourceLogs(resource=resource).SerializeToString() + _SCOPE_LOGS + scoped)

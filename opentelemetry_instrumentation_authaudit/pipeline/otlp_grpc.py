@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from ..journal.backlog import Batch
 from .answers import GRPC_VERDICTS, Answer, Verdict, bounded, of_rejected
@@ -67,7 +67,7 @@ class GrpcSender:
         exporter = self._open()
         export = exporter.channel.unary_unary(
             _METHOD,
-            request_serializer=ExportLogsServiceRequest.SerializeToString,
+            request_serializer=None,  # they are bytes already
             response_deserializer=ExportLogsServiceResponse.FromString,
         )
         longest = exporter.timeout

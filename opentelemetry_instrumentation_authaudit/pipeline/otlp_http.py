@@ -97,7 +97,7 @@ class HttpSender:
     def send(self, batch: Batch | None, timeout: float | None = None) -> Answer:
         """See `otlp.Sender`."""
         try:
-            body = json_request(batch) if self._as_json else protobuf_request(batch, titled=self._titled).SerializeToString()
+            body = json_request(batch) if self._as_json else protobuf_request(batch, titled=self._titled)
         except NOT_ENCODABLE:
             return UNENCODABLE
         session, target = self._open()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..config import Config
@@ -21,6 +22,8 @@ __all__ = ("RecordIds", "attributes", "record_id", "severity")
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _KINDS: Final = frozenset({str, tuple})
 _OTHER_METHOD = "_OTHER"  # semantic conventions 1.44, http.request.method
+_TAIL: Final = struct.Struct(">Q")
+_TAILS: Final = 128
 _HOST = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*)(?::\d*)?")
 
 
@@ -113,7 +116,7 @@ class RecordIds:
     back is answered by counting on.
     """
 
-    __slots__ = ("_clock", "_last", "_lock", "_random")
+    __slots__ = ("_clock", "_last", "_lock", "_random", "_tails")
 
     def __init__(self, clock: Callable[[], int] = time.time_ns, random: Callable[[int], bytes] = os.urandom) -> None:
         """*clock* gives nanoseconds since the epoch, *random* as many random bytes as asked for."""
@@ -123,8 +126,9 @@ class RecordIds:
         self.unlock()
 
     def unlock(self) -> None:
-        """A new lock: in a forked child the old one may be held by a thread that is not there."""
+        """In a forked child: a new lock, since the old one may be held by a thread that is not there, and random bits of its own."""
         self._lock = threading.Lock()
+        self._tails: Iterator[int] = iter(())
 
     def __call__(self) -> str:
         """The next id, in the usual form of 36 characters."""
@@ -132,9 +136,12 @@ class RecordIds:
         moment = (milliseconds << 12) | (rest << 12) // 1_000_000
         with self._lock:
             self._last = moment = max(moment, self._last + 1)
-        tail = int.from_bytes(self._random(8), "big") & (1 << 62) - 1
-        digits = f"{moment >> 12 & (1 << 48) - 1:012x}{0x7000 | moment & 0xFFF:04x}{1 << 63 | tail:016x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+            tail = next(self._tails, None)
+            if tail is None:  # the system is asked once for many
+                self._tails = (tail for (tail,) in _TAIL.iter_unpack(self._random(_TAIL.size * _TAILS)))
+                tail = next(self._tails)
+        high, low = f"{moment >> 12 & (1 << 48) - 1:012x}", f"{1 << 63 | tail & (1 << 62) - 1:016x}"
+        return f"{high[:8]}-{high[8:]}-{0x7000 | moment & 0xFFF:04x}-{low[:4]}-{low[4:]}"
 
 
 record_id: Final = RecordIds()

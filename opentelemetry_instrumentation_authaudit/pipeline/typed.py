@@ -18,6 +18,8 @@ from ..privacy.sanitise import plain, render
 __all__ = ("typed",)
 
 _TEXTUAL: Final = frozenset({str, type(None)})
+_NUMERIC: Final = frozenset({int})
+_LARGEST: Final = 1 << 63
 
 _T = TypeVar("_T", AuditEvent, Actor, Request)
 _Converters: TypeAlias = Mapping[str, Callable[[Any], Any]]
@@ -25,16 +27,31 @@ _Converters: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
 
 class _Fields:
-    """The converters of a class of facts. Most fields are text or None, which is seen at once for all of them."""
+    """The converters of a class of facts. Most fields are text or None, or numbers, which is seen at once for all of them."""
 
-    def __init__(self, texts: tuple[str, ...], others: _Converters) -> None:
-        """*texts* are the fields that are text or None."""
-        self.texts: Callable[[Any], tuple[Any, ...]] = attrgetter(*texts) if texts else lambda _facts: ()
-        self.others = others
-        self.all: _Converters = {**dict.fromkeys(texts, _text), **others}
+    def __init__(self, texts: tuple[str, ...], numbers: _Converters, others: _Converters) -> None:
+        """*texts* are the fields that are text or None; *numbers* those that are whole and small, unless they need converting."""
+        self._texts, self._numbers = _getter(texts), _getter(tuple(numbers))
+        self._others = others
+        self._all: _Converters = {**dict.fromkeys(texts, _text), **numbers, **others}
+
+    def of(self, facts: Any) -> _Converters:
+        """The converters that may have something to do."""
+        numbers = self._numbers(facts)
+        usual = (
+            _TEXTUAL.issuperset(map(type, self._texts(facts)))
+            and _NUMERIC.issuperset(map(type, numbers))
+            and min(numbers, default=0) >= 0
+            and max(numbers, default=0) < _LARGEST
+        )
+        return self._others if usual else self._all
 
 
-_LARGEST: Final = 1 << 63
+def _getter(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives the values of *fields*, which are none or several."""
+    return attrgetter(*fields) if fields else lambda _facts: ()
+
+
 _UNKNOWN: Final = "unknown"
 _LINES: Final = 64  # of one header: servers refuse requests with more
 
@@ -45,7 +62,7 @@ def typed(event: AuditEvent) -> AuditEvent:
 
 
 def _converted(facts: _T, fields: _Fields) -> _T:
-    converters = fields.others if _TEXTUAL.issuperset(map(type, fields.texts(facts))) else fields.all
+    converters = fields.of(facts)
     changed = {name: new for name, convert in converters.items() if (new := convert(old := getattr(facts, name))) is not old}
     return replace(facts, **changed) if changed else facts
 
@@ -71,7 +88,7 @@ def _flow(value: Any) -> str:
 
 def _lines(value: Any) -> tuple[str, ...]:
     """The lines of a header."""
-    if type(value) is tuple and all(type(line) is str for line in value):
+    if type(value) is tuple and (not value or all(type(line) is str for line in value)):
         return value
     with guard("pipeline.typed"):
         found = plain(value)
@@ -120,9 +137,11 @@ def _request(value: Any) -> Request | None:
 _EVENT: Final = _Fields(
     ("action", "provider", "error_type", "subject", "identity", "tenant", "resource", "token_id", "session_key"),
     {
-        **dict.fromkeys(("event", "library"), _name),
         **dict.fromkeys(("attempts", "repeats"), _whole(_LARGEST)),
         "time": _moment,
+    },
+    {
+        **dict.fromkeys(("event", "library"), _name),
         "identity_known": _truth,
         "inferred": lambda value: value is True,
         "actor": _actor,
@@ -132,9 +151,10 @@ _EVENT: Final = _Fields(
         "span_id": _whole(1 << 64),
     },
 )
-_ACTOR: Final = _Fields((), dict.fromkeys(("id", "type"), _name))
+_ACTOR: Final = _Fields((), {}, dict.fromkeys(("id", "type"), _name))
 _REQUEST: Final = _Fields(
     ("peer", "user_agent", "method", "host", "route", "path"),
+    {},
     {
         "flow_id": _flow,
         **dict.fromkeys(("forwarded", "x_forwarded_for", "x_real_ip"), _lines),

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote
 
 from ..config import Config, IdentityPrivacy, IpPrivacy
 from ..guard import guard
 from ..model import names
-from ..model.event import AuditEvent
+from ..model.event import AuditEvent, Param
 from .addresses import AddressPrivacy
 from .forwarded import rebuild_forwarded, rebuild_host, rebuild_list
 from .identity import IdentityRules
@@ -45,6 +46,7 @@ _RECURRING: Final = frozenset({
 """Attributes of which the same few values come again and again, and whose treatment depends on nothing but the value."""
 _ECHOING: Final = frozenset({names.ERROR_TYPE, names.USER_AGENT})
 """Those of them that may repeat the identity, which every event has another of."""
+_NOTHING: Final[frozenset[str]] = frozenset()
 _TEXT_OR_NONE: Final = frozenset({str, type(None)})
 _MEMORY, _MEMORABLE_CHARS = 1024, 256  # values of an attribute, and their length
 
@@ -75,6 +77,10 @@ class _Record:
             return False
         wanted, where = identity.casefold(), unquote(text).casefold()
         return wanted in where and (wanted == where or "@" in wanted or len(wanted) >= _SHORTEST_ECHO)
+
+    def surely_not_echoed_in(self, text: str) -> bool:
+        """The same question about *text* that was stored before; an identity that is no text is looked at under a guard, so not here."""
+        return type(self.event.identity) in _TEXT_OR_NONE and not self.echoed_in(text)
 
 
 @dataclass(slots=True)
@@ -126,24 +132,26 @@ class Policy:
 
         A hostile value costs its own attribute, which is then named in `audit.redacted`.
         """
-        declared = (parameter_name(name) for name, param in event.params.items() if param.sensitive)
-        record = _Record(event, self.identities.mode_for(event), frozenset(declared) if event.params else frozenset())
+        record = _Record(event, self.identities.mode_for(event), _declared_sensitive(event.params) if event.params else _NOTHING)
         kept: dict[str, str] = {}
         for name, value in attributes.items():
-            if type(value) is str and (name in _OURS or self._passed_before(name, value, record)):
-                text: str | None = value
+            # In place, not by a function, for what most attributes are: a word of ours, or known from an earlier record.
+            if type(value) is str and (
+                name in _OURS
+                or (value in self.unchanged.get(name, _NOTHING) and (name not in _ECHOING or record.surely_not_echoed_in(value)))
+            ):
+                kept[name] = value
             elif name.startswith(names.PARAM_PREFIX) and _is_secret(name.removeprefix(names.PARAM_PREFIX)):
                 record.redacted.add(f"{names.PARAM_PREFIX}*:name")
-                continue
-            else:
-                text = self._treated(_Field(name, value, record))
-            if text and len(kept) < _LIMIT:
+            elif text := self._treated(_Field(name, value, record)):
                 kept[name] = text
-            elif text:
-                record.truncated.add("*")
-        for name, lost in ((names.REDACTED, record.redacted), (names.TRUNCATED, record.truncated)):
-            if lost:
-                kept[name] = cap(",".join(sorted(lost)))
+        if len(kept) > _LIMIT:
+            kept = dict(islice(kept.items(), _LIMIT))
+            record.truncated.add("*")
+        if record.redacted:
+            kept[names.REDACTED] = cap(",".join(sorted(record.redacted)))
+        if record.truncated:
+            kept[names.TRUNCATED] = cap(",".join(sorted(record.truncated)))
         return kept
 
     def _treated(self, item: _Field) -> str | None:
@@ -163,11 +171,6 @@ class Policy:
             self._remember(item.name, text)
         return text
 
-    def _passed_before(self, name: str, value: str, record: _Record) -> bool:
-        if value not in self.unchanged.get(name, ()):
-            return False
-        return name not in _ECHOING or (type(record.event.identity) in _TEXT_OR_NONE and not record.echoed_in(value))
-
     def _remember(self, name: str, value: str) -> None:
         if len(value) <= _MEMORABLE_CHARS:
             memory = self.unchanged[name]
@@ -176,21 +179,22 @@ class Policy:
             memory.add(value)
 
 
+def _declared_sensitive(params: Mapping[str, Param]) -> frozenset[str]:
+    """Under which names they would be recorded."""
+    return frozenset(parameter_name(name) for name, param in params.items() if param.sensitive)
+
+
 def _identifier(policy: Policy, item: _Field) -> str | None:
     return policy.addresses.within(_versions(policy, item))
 
 
 def _versions(_policy: Policy, item: _Field) -> str:
     """An identifier in which four numbers are a version, not an address."""
-    text, rules = _scrubbed_identifier(item.text)
-    item.removed.update(rules)
-    return text
+    return scrub_identifier(item.text, item.removed)
 
 
 def _free_text(_policy: Policy, item: _Field) -> str:
-    text, rules = _scrubbed_text(item.text)
-    item.removed.update(rules)
-    return item.without_echo(text)
+    return item.without_echo(scrub_text(item.text, item.removed))
 
 
 def _error_type(policy: Policy, item: _Field) -> str | None:
@@ -282,16 +286,3 @@ def _is_secret(name: str) -> bool:
     """Whether an application named a parameter by a secret; class and module names are long and hold few digits."""
     opaque = mask_opaque if sum(map(str.isdigit, name)) >= _DIGITS_OF_A_TOKEN else mask_credentials
     return opaque(mask_credentials(name, MASK, set()), MASK, set()) != name
-
-
-# The same few libraries, models and browsers come again and again.
-@lru_cache(maxsize=1024)
-def _scrubbed_identifier(text: str) -> tuple[str, frozenset[str]]:
-    removed: set[str] = set()
-    return scrub_identifier(text, removed), frozenset(removed)
-
-
-@lru_cache(maxsize=1024)
-def _scrubbed_text(text: str) -> tuple[str, frozenset[str]]:
-    removed: set[str] = set()
-    return scrub_text(text, removed), frozenset(removed)

@@ -166,6 +166,24 @@ def test_without_batching_each_record_goes_at_once(tmp_path: Path, receiver: Otl
         assert [len(request.records) for request in receiver.requests] == [1, 1, 1]
 
 
+def test_what_comes_in_meanwhile_waits_for_the_next_ring(tmp_path: Path, receiver: OtlpServer) -> None:
+    """In a flood there is more after every request: sent at once, it would leave in ever smaller ones. Whole ones go on."""
+    with posting(tmp_path, max_size=10) as post:
+
+        def answer(_request: Received) -> Reply:
+            post.write(3)
+            return OK
+
+        receiver.answer = answer
+        post.tell(25)
+        receiver.wait_for(25)
+        time.sleep(0.2)
+        assert [len(request.records) for request in receiver.requests] == [10, 10, 10, 4]
+        receiver.answer = OK
+        assert post.delivery.flush(5)
+        assert receiver.ids == ids(1, post.written)
+
+
 def test_journal_of_a_dead_process_is_adopted(tmp_path: Path, receiver: OtlpServer) -> None:
     """Its lock is free: the next process delivers what it left, without a record of its own."""
     child = os.fork()

@@ -49,7 +49,7 @@ def test_the_collector_writes_and_the_chains_are_whole(tmp_path: Path) -> None:
             for number, batch in enumerate(recorded().batches(20)):
                 if number == 5:
                     server.kill()
-                answer = writer.post("/v1/audit", content=protobuf_request(batch).SerializeToString())
+                answer = writer.post("/v1/audit", content=protobuf_request(batch))
                 assert answer.status_code == HTTPStatus.OK
             server.start()
             until("the queue is empty", lambda: store.size() >= len(recorded()), 60)

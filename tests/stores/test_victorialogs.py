@@ -266,7 +266,7 @@ def test_without_that_it_would_panic(tmp_path: Path) -> None:
     record = CanonicalRecord(event="e", time=MIDNIGHT, attributes={names.RECORD_ID: "1", "service.name": "other"})
     server = VictoriaLogs(tmp_path, "single", "-futureRetention=100y")
     with server:
-        request = protobuf_request(batch(record, **{"service.name": "shop"})).SerializeToString()
+        request = protobuf_request(batch(record, **{"service.name": "shop"}))
         headers = {"Content-Type": "application/x-protobuf", "VL-Stream-Fields": "service.name"}
         with contextlib.suppress(httpx.TransportError):
             httpx.post(f"{server.url}/insert/opentelemetry/v1/logs", content=request, headers=headers)

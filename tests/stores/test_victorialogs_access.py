@@ -152,7 +152,7 @@ def test_a_writer_cannot_choose_where_its_records_go(entrance: Door) -> None:
         f"{entrance.auth.url}{INSERT}",
         params=arguments,
         headers={**WRITER, **asked, "Content-Type": "application/x-protobuf"},
-        content=protobuf_request(batch).SerializeToString(),
+        content=protobuf_request(batch),
     )
     assert answer.status_code == 200
     entrance.behind.flush()
