@@ -24,9 +24,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 CACHE: Final = ROOT / ".cache" / "matrix"
 US: Final = "opentelemetry-instrumentation-authaudit"
 
-PINS_OTHERS: Final = ("fastapi-users", "fastapi-users-db-sqlalchemy", "Flask-Security-Too")
-"""Old versions that ask for exact versions of other libraries (PyJWT == 2.7.0), or for newer ones than they need (Flask >= 3):
-installed without what they ask for, which `oldest.txt` has."""
+PINS_OTHERS: Final = (
+    "django-allauth", "fastapi-users", "fastapi-users-db-sqlalchemy", "Flask-Security-Too", "social-auth-core",
+    "social-auth-app-django==5.4.0",
+)  # fmt: skip
+"""Old versions that ask for exact versions of other libraries (PyJWT == 2.7.0), or for newer ones than they need (Flask >= 3,
+Django >= 4.2.16): installed without what they ask for, which `oldest.txt` has."""
 LEFT_OUT: Final = ("Quart",)
 """Needs Flask 3, the oldest version too, and is not there among the oldest: its stories skip themselves."""
 OLD_WARNINGS: Final = "-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning"

@@ -26,7 +26,12 @@ from .victorialogs_server import SETTINGS, VictoriaLogs
 
 HOUR = 3600 * SECOND
 GROUPS = yaml.safe_load((SETTINGS / "alerts.yml").read_text(encoding="utf-8"))["groups"]
-RULES = {rule["alert"]: (group, rule["expr"]) for group in GROUPS for rule in group["rules"] if group["eval_offset"] == "0s"}
+RULES = {
+    rule["alert"]: (group, rule["expr"])
+    for group in GROUPS
+    for rule in group["rules"]
+    if group["eval_offset"] == "0s" and group["name"] != "trail"
+}
 
 
 def test_an_honest_day_raises_none(victorialogs: VictoriaLogs) -> None:
@@ -56,6 +61,24 @@ def test_lockouts(victorialogs: VictoriaLogs) -> None:
     lock = told("account.lock", subject="auth.user:7", address=OFFICE)
     assert alerts(victorialogs, day_of(*(Happening(number * 3000.0, lock) for number in range(2)))) == set()
     assert alerts(victorialogs, day_of(*(Happening(number * 3000.0, lock) for number in range(3)))) == {"lockouts"}
+
+
+TRAIL = {
+    "records_lost": told("audit.records_lost", address=OFFICE),
+    "records_refused": told("audit.records_refused", address=OFFICE),
+    "secret_masked_by_the_collector": told("auth.sign_in", subject="auth.user:7", address=OFFICE),
+    "store_incomplete": told("audit.reconciled", Status.FAILURE, address=OFFICE),
+}
+
+
+@pytest.mark.parametrize("what", TRAIL)
+def test_the_state_of_the_trail_itself(victorialogs: VictoriaLogs, what: str) -> None:
+    """Losses, what the collector's backstop changed, and a store with gaps wake somebody up; that nothing is wrong does not."""
+    added = {"redaction.masked.keys": "audit.params.note"} if what.startswith("secret") else {}
+    fine = (told(f"audit.{event}", address=OFFICE) for event in ("reconciled", "checkpoint", "records_expired"))
+    assert alerts(victorialogs, day_of(*(Happening(60.0, event) for event in fine))) == set()
+    expected = "records_lost" if what == "records_refused" else what
+    assert alerts(victorialogs, day_of(Happening(60.0, TRAIL[what]), **added)) == {expected}
 
 
 NEARLY = {
@@ -133,10 +156,11 @@ def test_the_same_question_finds_it_while_it_happens(victorialogs: VictoriaLogs,
     assert float(found["value"][1]) >= 5
 
 
-def day_of(*happened: Happening) -> Recording:
-    """A recording of nothing but what *happened*, in one stream."""
+def day_of(*happened: Happening, **added: str) -> Recording:
+    """A recording of nothing but what *happened*, in one stream, each record with the attributes *added*."""
     recorder = Recorder(MIDNIGHT)
-    records = tuple(encode(recorder.record(one, number)) for number, one in enumerate(happened))
+    made = (recorder.record(one, number) for number, one in enumerate(happened))
+    records = tuple(encode(replace(record, attributes={**record.attributes, **added})) for record in made)
     return Recording((Stream("s", "shop", records),), {})
 
 
