@@ -32,6 +32,8 @@ PINS_OTHERS: Final = (
 Django >= 4.2.16): installed without what they ask for, which `oldest.txt` has."""
 LEFT_OUT: Final = ("Quart",)
 """Needs Flask 3, the oldest version too, and is not there among the oldest: its stories skip themselves."""
+STORES: Final = ("postgres", "query")
+"""Extras whose lower bounds are tried, too: psycopg with the system's libpq, since the oldest has no wheels for a newer Python."""
 OLD_WARNINGS: Final = "-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning"
 """Old libraries on a newer Python, or beside newer libraries, warn: theirs to solve, and solved in newer ones."""
 SHOWN: Final = ("opentelemetry-sdk", "wrapt", "Django", "Flask", "fastapi")
@@ -75,14 +77,18 @@ def lower_bound(specifiers: str) -> str:
 def oldest() -> dict[str, str]:
     """Distribution and oldest version of everything with a declared lower bound."""
     ours = [Requirement(line) for line in metadata.requires(US) or ()]
-    pins = {r.name: lower_bound(str(r.specifier)) for r in ours if r.marker is None}
+    pins = {r.name: lower_bound(str(r.specifier)) for r in ours if r.marker is None or _in_extra(r, *STORES)}
     return pins | {library.distributions[-1]: lower_bound(library.versions) for library in LIBRARIES}
 
 
 def native() -> set[str]:
     """Distributions of the extra of that name: compiled where they are installed, and left out where that cannot be done."""
     ours = [Requirement(line) for line in metadata.requires(US) or ()]
-    return {r.name for r in ours if r.marker is not None and r.marker.evaluate({"extra": "native"})}
+    return {r.name for r in ours if _in_extra(r, "native")}
+
+
+def _in_extra(requirement: Requirement, *extras: str) -> bool:
+    return requirement.marker is not None and any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
 
 
 def install(cell: Cell) -> None:

@@ -30,6 +30,7 @@ FLOORS: Final = {
     "query": 3,
     "instrumentors": 4,
     "audit": 4,
+    "reports": 4,
     "stores": 4,
     "instrumentor": 5,
     "cli": 6,
@@ -40,7 +41,7 @@ FLOORS: Final = {
 """Every room and its floor. An import only goes down, and rooms of one floor are strangers."""
 
 LISTENING: Final = {"hooks", "instrumentors", "audit"}
-TELLING: Final = {"pipeline", "query", "stores"}
+TELLING: Final = {"pipeline", "query", "reports", "stores"}
 
 OUTSIDE: Final = {
     "wrapt": {"hooks"},

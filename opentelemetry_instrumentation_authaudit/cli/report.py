@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..config import load
-from ..query.detect import Detection
 from ..query.filters import Filters
-from ..query.page import as_page
 from ..query.reader import Record, Unreadable
-from ..query.report import Question, attacks, failures, inactive, new_clients, summary
-from ..query.rules import BruteForce, Spraying, Stuffing, Thresholds, brute_force, spraying, stuffing
-from ..query.sections import Report
 from ..query.times import duration, moment, written
-from ..query.words import as_words
+from ..reports.detect import Detection
+from ..reports.page import as_page
+from ..reports.report import Question, attacks, failures, inactive, new_clients, summary
+from ..reports.rules import BruteForce, Spraying, Stuffing, Thresholds, brute_force, spraying, stuffing
+from ..reports.sections import Report
+from ..reports.words import as_words
 from ..stores.store import Merged
 from .main import BAD_ANSWER, CliError
 from .places import tell_unreadable

@@ -1,1 +1,1 @@
-"""Asking: from files back to answers."""
+"""Asking: from files back to records, and whether their chains are whole."""

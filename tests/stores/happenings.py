@@ -1,6 +1,6 @@
 """What happened on a recorded day: honest people at work, and attackers, each attack by itself. Raw facts, as hooks tell them.
 
-Every attack keeps to the thresholds of the published rules that `query/detect.py` names, and away from those of the others, so that
+Every attack keeps to the thresholds of the published rules that `reports/detect.py` names, and away from those of the others, so that
 each detection finds its own attack and no other.
 """
 

@@ -21,8 +21,8 @@ from opentelemetry_instrumentation_authaudit.model import names
 from opentelemetry_instrumentation_authaudit.privacy.pseudonyms import Key, Keyring
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable, files_in
-from opentelemetry_instrumentation_authaudit.query.report import Question, summary
 from opentelemetry_instrumentation_authaudit.query.verify import Keys, Verification
+from opentelemetry_instrumentation_authaudit.reports.report import Question, summary
 from opentelemetry_instrumentation_authaudit.stores.files import FileStore
 from opentelemetry_instrumentation_authaudit.stores.store import Merged, Store, open_store
 

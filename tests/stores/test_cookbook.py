@@ -13,11 +13,11 @@ import pytest
 
 from opentelemetry_instrumentation_authaudit.cli import main
 from opentelemetry_instrumentation_authaudit.model import names
-from opentelemetry_instrumentation_authaudit.query.detect import detect
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable, files_in, read
-from opentelemetry_instrumentation_authaudit.query.rules import every
 from opentelemetry_instrumentation_authaudit.query.sql import asked as asked_in_sql
-from opentelemetry_instrumentation_authaudit.query.tallies import Clients
+from opentelemetry_instrumentation_authaudit.reports.detect import detect
+from opentelemetry_instrumentation_authaudit.reports.rules import every
+from opentelemetry_instrumentation_authaudit.reports.tallies import Clients
 from opentelemetry_instrumentation_authaudit.stores.store import open_store
 
 from .clickhouse_server import PASSWORD, made, opened, running

@@ -17,7 +17,7 @@ import yaml
 from opentelemetry_instrumentation_authaudit.journal.canonical import encode
 from opentelemetry_instrumentation_authaudit.model.event import Status
 from opentelemetry_instrumentation_authaudit.query.filters import Filters
-from opentelemetry_instrumentation_authaudit.query.rules import BruteForce, Spraying, Stuffing, every
+from opentelemetry_instrumentation_authaudit.reports.rules import BruteForce, Spraying, Stuffing, every
 
 from ..collector.running import needed
 from .happenings import ANN, ATTACKS, OFFICE, PEOPLE, Happening, refused, second_factor, signed_in, told

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
-from .reader import Record
+from ..query.reader import Record
 
 __all__ = ("Bar", "Bars", "Cell", "Report", "Table", "moment", "spoken")
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from ..model import names
 from ..model.event import Status
-from .links import number
-from .reader import Record
+from ..query.links import number
+from ..query.reader import Record
 
 __all__ = ("LOCKS", "SECOND_FACTORS", "SIGN_INS", "Attempt", "account_of", "attempt_of")
 

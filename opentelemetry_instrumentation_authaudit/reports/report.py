@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from ..model import names
 from ..model.event import Status
+from ..query.formats import brief
+from ..query.reader import Record
+from ..query.times import written
 from .attempts import SIGN_INS, account_of
 from .detect import ALL, Detection, Finding, detect
-from .formats import brief
-from .reader import Record
 from .rules import every
 from .sections import Bar, Bars, Cell, Report, Table, moment, spoken
 from .tallies import Clients, LastSeen, NewClient, Subjects, Tally, Timeline
-from .times import written
 
 __all__ = ("Question", "attacks", "failures", "inactive", "new_clients", "summary")
 

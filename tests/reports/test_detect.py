@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from opentelemetry_instrumentation_authaudit.journal.line import Envelope
 from opentelemetry_instrumentation_authaudit.model import names
-from opentelemetry_instrumentation_authaudit.query import windows
-from opentelemetry_instrumentation_authaudit.query.attempts import Attempt, account_of, attempt_of
-from opentelemetry_instrumentation_authaudit.query.detect import Detection, Finding, detect
 from opentelemetry_instrumentation_authaudit.query.documents import parse
 from opentelemetry_instrumentation_authaudit.query.reader import Record, Unreadable
-from opentelemetry_instrumentation_authaudit.query.rules import (
+from opentelemetry_instrumentation_authaudit.reports import windows
+from opentelemetry_instrumentation_authaudit.reports.attempts import Attempt, account_of, attempt_of
+from opentelemetry_instrumentation_authaudit.reports.detect import Detection, Finding, detect
+from opentelemetry_instrumentation_authaudit.reports.rules import (
     BruteForce,
     Spraying,
     Stuffing,

@@ -10,8 +10,8 @@ from typing import Final
 
 from ..model import names
 from ..model.event import Status
+from ..query.reader import Record
 from .attempts import SIGN_INS, account_of
-from .reader import Record
 
 __all__ = ("Clients", "LastSeen", "NewClient", "Seen", "Subjects", "Tally", "Timeline")
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..query.reader import Record
 from .attempts import Attempt, attempt_of
-from .reader import Record
 from .windows import Window, Windows
 
 __all__ = ("ALL", "Detection", "Entry", "Finding", "Rule", "detect")

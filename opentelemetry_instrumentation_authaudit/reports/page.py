@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from .formats import printable
+from ..query.formats import printable
 from .sections import Bar, Bars, Report, Table, moment
 
 __all__ = ("as_page",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .formats import printable, table
+from ..query.formats import printable, table
 from .sections import Bars, Report, Table, moment
 
 __all__ = ("as_words",)

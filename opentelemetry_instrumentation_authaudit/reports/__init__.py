@@ -1,0 +1,1 @@
+"""Reports: what an auditor asks every morning, and attacks found in the trail."""
