@@ -9,7 +9,6 @@ says at its end, which `FORMAT JSONCompact` does without any setting: a user who
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,15 +18,14 @@ from typing import Any, Final
 import requests
 
 from ..errors import StoreError
+from ..http import PIECE, Http, reason
 from ..store import Address
 
 __all__ = ("ClickHouseError", "Connection", "rows_of")
 
-_PORTS: Final = {"clickhouse": 8123, "clickhouse+https": 8443}
+_PORT, _SECURE_PORT = 8123, 8443
 _OPTIONS: Final = frozenset({"table", "password_file", "ca_file", "timeout"})
 _TIMEOUT: Final = 300.0
-_CONNECT: Final = 10.0
-_PIECE: Final = 1 << 18
 _LONGEST_WORDS: Final = 1 << 16
 
 _WHOLE: Final = ", ".join(
@@ -72,31 +70,22 @@ class ClickHouseError(StoreError):
 
 
 class Connection:
-    """A kept-alive connection for one thread; a forked child makes itself a new one. Connects to nothing before it is asked."""
+    """A connection for one thread, see `http.Http`."""
 
     def __init__(self, address: Address) -> None:
         """StoreError for an option that is none, or files that cannot be read."""
-        unknown = address.options.keys() - _OPTIONS
-        if unknown:
-            raise StoreError(f"?{min(unknown)}= is no option of clickhouse://; there are {', '.join(sorted(_OPTIONS))}")
-        if address.others:
-            raise StoreError("clickhouse:// has one host: name a load balancer, or one node and a Distributed table")
-        self._name = str(address)
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        scheme = "https" if address.scheme.endswith("+https") else "http"
-        self._url = f"{scheme}://{host or 'localhost'}:{address.port or _PORTS[address.scheme]}/"
-        self._auth = (address.user or "default", address.secret)
-        self._verify: bool | str = address.options.get("ca_file", True)
+        port = _SECURE_PORT if address.scheme.endswith("+https") else _PORT
+        several = "a load balancer, or one node and a Distributed table"
+        self._http = Http(address, port=port, options=_OPTIONS, several=several)
+        self._login = {"X-ClickHouse-User": address.user or "default", "X-ClickHouse-Key": address.secret}
         self._timeout = _seconds(address.options.get("timeout"))
-        self._session: requests.Session | None = None
-        self._process = 0
 
     def rows(self, question: str, parameters: Mapping[str, str | int] | None = None) -> Iterator[list[Any]]:
         """The answer's rows as they come. ClickHouseError also after some of them, where the answer breaks off."""
         text = f"{question}\nSETTINGS {_WHOLE}\nFORMAT JSONCompact"
         bound = {f"param_{name}": str(value).translate(_ESCAPES) for name, value in (parameters or {}).items()}
         with self._post(bound, text.encode(), self._timeout) as response:
-            yield from rows_of(self._pieces(response), self._name)
+            yield from rows_of(self._pieces(response), self._http.name)
 
     def run(
         self, statement: str, settings: Mapping[str, str] | None = None, data: bytes = b"", timeout: float | None = None
@@ -106,46 +95,30 @@ class Connection:
         with self._post(bound, data, min(timeout or self._timeout, self._timeout)) as response:
             words = b"".join(self._pieces(response)).strip()
         if words:
-            raise _refusal(words.decode("utf-8", "replace"), self._name)
+            raise _refusal(words.decode("utf-8", "replace"), self._http.name)
 
     def close(self) -> None:
         """Let go of it."""
-        session, self._session = self._session, None
-        if session is not None and self._process == os.getpid():
-            session.close()
+        self._http.close()
 
     def _post(self, parameters: Mapping[str, str], body: bytes, timeout: float) -> requests.Response:
         try:
-            response = self._open().post(
-                self._url,
-                params=parameters,
-                data=body,
-                auth=None,
-                verify=self._verify,
-                timeout=(min(_CONNECT, timeout), timeout),
-                allow_redirects=False,
-                stream=True,
-            )
+            response = self._http.post("/", timeout=timeout, params=parameters, data=body, headers=self._login)
         except OSError as error:  # every exception of `requests` is one
-            raise ClickHouseError(f"{self._name} cannot be reached: {_reason(error)}; its HTTP port is usually 8123") from None
+            raise ClickHouseError(
+                f"{self._http.name} cannot be reached: {reason(error)}; its HTTP port is usually {_PORT}"
+            ) from None
         if response.status_code != HTTPStatus.OK:
             with response:
                 words = next(response.iter_content(_LONGEST_WORDS), b"").decode("utf-8", "replace")
-            raise _refusal(words, self._name, response.status_code)
+            raise _refusal(words, self._http.name, response.status_code)
         return response
-
-    def _open(self) -> requests.Session:
-        if self._session is None or self._process != os.getpid():
-            self._session, self._process = requests.Session(), os.getpid()
-            user, password = self._auth
-            self._session.headers.update({"X-ClickHouse-User": user, "X-ClickHouse-Key": password})
-        return self._session
 
     def _pieces(self, response: requests.Response) -> Iterator[bytes]:
         try:
-            yield from response.iter_content(_PIECE)
+            yield from response.iter_content(PIECE)
         except OSError as error:
-            raise ClickHouseError(f"the answer of {self._name} broke off: {_reason(error)}; ask again") from None
+            raise ClickHouseError(f"the answer of {self._http.name} broke off: {reason(error)}; ask again") from None
 
 
 def rows_of(pieces: Iterable[bytes], name: str) -> Iterator[list[Any]]:
@@ -187,14 +160,6 @@ def _refusal(words: str, name: str, status: int = 0) -> ClickHouseError:
     code, text = int(said[1]), " ".join(said[2].split())[:300]
     advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
     return ClickHouseError(f"{name} says: {text} [{code}]{advice}", code)
-
-
-def _reason(error: OSError) -> str:
-    return {
-        "ReadTimeout": "no answer in time",
-        "ConnectTimeout": "no answer in time",
-        "SSLError": "its certificate was refused",
-    }.get(type(error).__name__, "connection refused or lost")
 
 
 def _seconds(text: str | None) -> float:

@@ -7,7 +7,6 @@ In a cluster, an answer without the records of a storage node that is away is as
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from http import HTTPStatus
@@ -20,14 +19,14 @@ from requests.structures import CaseInsensitiveDict
 
 from ...pipeline.otlp_http import Target
 from ..errors import StoreError
+from ..http import CONNECT_SECONDS, PIECE, Http, reason
 from ..store import Address
 
 __all__ = ("Connection", "moment")
 
 _PORT: Final = 9428
 _OPTIONS: Final = frozenset({"account", "project", "password_file", "ca_file", "allow_partial"})
-_CONNECT, _READ, _SEND = 10.0, 300.0, 30.0  # seconds
-_PIECE: Final = 1 << 18
+_READ, _SEND = 300.0, 30.0  # seconds
 _LONGEST_WORDS: Final = 400
 _TENANTS: Final = 1 << 32
 _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
@@ -43,28 +42,20 @@ _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
 
 
 class Connection:
-    """A kept-alive connection for one thread; a forked child makes itself a new one. Connects to nothing before it is asked."""
+    """A connection for one thread, see `http.Http`."""
 
     def __init__(self, address: Address) -> None:
         """StoreError for an option that is none, or files that cannot be read."""
-        unknown = address.options.keys() - _OPTIONS
-        if unknown:
-            raise StoreError(f"?{min(unknown)}= is no option of victorialogs://; there are {', '.join(sorted(_OPTIONS))}")
-        if address.others:
-            raise StoreError("victorialogs:// has one host: name vmauth in front of several, which shares the questions out")
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        scheme = "https" if address.scheme.endswith("+https") else "http"
-        self.name = str(address)
-        self._base = f"{scheme}://{host or 'localhost'}:{address.port or _PORT}/{address.database.strip('/')}".rstrip("/")
+        several = "vmauth in front of several, which shares the questions out"
+        self._http = Http(address, port=_PORT, options=_OPTIONS, several=several)
+        self.name = self._http.name
+        self._prefix = f"/{address.database.strip('/')}".rstrip("/")
         self._headers = {
             "AccountID": _tenant(address, "account"),
             "ProjectID": _tenant(address, "project"),
         }
         self._partial = address.options.get("allow_partial", "0") in {"1", "true"}
         self._auth = _Login(address.user, address.secret)
-        self._verify: bool | str = address.options.get("ca_file", True)
-        self._session: requests.Session | None = None
-        self._process = 0
 
     def objects(self, question: str, begin: int, end: int) -> Iterator[dict[str, str]]:
         """The answer's objects as they come, of the times (nanoseconds) from *begin* to before *end*.
@@ -79,18 +70,22 @@ class Connection:
         }
         with self._post(asked) as response:
             try:
-                yield from map(self._object, filter(None, response.iter_lines(_PIECE)))
+                yield from map(self._object, filter(None, response.iter_lines(PIECE)))
             except OSError as error:  # every exception of `requests` is one
-                raise StoreError(f"the answer of {self.name} broke off: {_reason(error)}; ask again") from None
+                raise StoreError(f"the answer of {self.name} broke off: {reason(error)}; ask again") from None
 
     def page(self, path: str) -> str:
         """What the server says of itself at *path*. StoreError."""
         try:
             response = requests.get(
-                f"{self._base}{path}", auth=self._auth, verify=self._verify, timeout=(_CONNECT, _SEND), allow_redirects=False
+                f"{self._http.base}{self._prefix}{path}",
+                auth=self._auth,
+                verify=self._http.verify,
+                timeout=(CONNECT_SECONDS, _SEND),
+                allow_redirects=False,
             )
         except OSError as error:
-            raise StoreError(f"{self.name} cannot be reached: {_reason(error)}; its port is usually {_PORT}") from None
+            raise StoreError(f"{self.name} cannot be reached: {reason(error)}; its port is usually {_PORT}") from None
         if response.status_code != HTTPStatus.OK:
             raise StoreError(
                 f"{self.name} does not show {path} [{response.status_code}]: ask the store itself, not vmauth in front of it"
@@ -108,33 +103,23 @@ class Connection:
                 "VL-Stream-Fields": "service.name",
             }
         )
-        return Target(f"{self._base}/insert/opentelemetry/v1/logs", headers, self._verify, None, _SEND)
+        url = f"{self._http.base}{self._prefix}/insert/opentelemetry/v1/logs"
+        return Target(url, headers, self._http.verify, None, _SEND)
 
     def close(self) -> None:
         """Let go of it."""
-        session, self._session = self._session, None
-        if session is not None and self._process == os.getpid():
-            session.close()
+        self._http.close()
 
     def _post(self, asked: Mapping[str, str]) -> requests.Response:
-        if self._session is None or self._process != os.getpid():
-            self._session, self._process = requests.Session(), os.getpid()
         try:
-            response = self._session.post(
-                f"{self._base}/select/logsql/query",
-                data=asked,
-                headers=self._headers,
-                auth=self._auth,
-                verify=self._verify,
-                timeout=(_CONNECT, _READ),
-                allow_redirects=False,
-                stream=True,
+            response = self._http.post(
+                f"{self._prefix}/select/logsql/query", timeout=_READ, data=asked, headers=self._headers, auth=self._auth
             )
         except OSError as error:
-            raise StoreError(f"{self.name} cannot be reached: {_reason(error)}; its port is usually {_PORT}") from None
+            raise StoreError(f"{self.name} cannot be reached: {reason(error)}; its port is usually {_PORT}") from None
         if response.status_code != HTTPStatus.OK:
             with response:
-                words = next(response.iter_content(_PIECE), b"").decode("utf-8", "replace")
+                words = next(response.iter_content(PIECE), b"").decode("utf-8", "replace")
             raise StoreError(f"{self.name} says: {_short(words)} [{response.status_code}]{_ADVICE.get(response.status_code, '')}")
         return response
 
@@ -181,11 +166,3 @@ def _tenant(address: Address, option: str) -> str:
 def _short(words: str) -> str:
     line = " ".join(words.split())
     return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}..."
-
-
-def _reason(error: OSError) -> str:
-    return {
-        "ReadTimeout": "no answer in time",
-        "ConnectTimeout": "no answer in time",
-        "SSLError": "its certificate was refused",
-    }.get(type(error).__name__, "connection refused or lost")
