@@ -152,7 +152,7 @@ def from_asgi(scope: Mapping[str, Any], flow_id: str, *, route: str | None = Non
         x_forwarded_for=tuple(headers[b"x-forwarded-for"]),
         x_real_ip=tuple(headers[b"x-real-ip"]),
         user_agent=_first(headers[b"user-agent"]),
-        method=scope.get("method", "GET" if scope["type"] == "websocket" else None),
+        method=scope.get("method", "GET" if scope.get("type") == "websocket" else None),
         host=_first(headers[b"host"]),
         route=route,
         path=path or scope.get("path"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Final
 
 from ..hooks import Actor, Reason, Request, Strategy
-from ..hooks.request import from_wsgi
+from ..hooks.request import from_asgi, from_wsgi
 
 __all__ = (
     "ASKS",
@@ -74,11 +75,20 @@ refused: ContextVar[dict[tuple[type, int], Any] | None] = ContextVar("authaudit_
 
 
 def read(request: Any, flow_id: str) -> Request:
-    """A Django request, WSGI or ASGI: its `META` has the same keys. Route templates keep path tokens out of the record."""
+    """A Django request, WSGI or ASGI: its `META` has the same keys. Route templates keep path tokens out of the record.
+
+    For ASGI the headers of proxies are read as they were sent: in `META`, Django before 4.2.30, 5.2.13 and 6.0.4 appends a
+    client's `X_Forwarded_For` to the proxy's `X-Forwarded-For` (CVE-2026-3902), and the last word would be the client's.
+    """
     match = request.resolver_match
     script = request.META.get("SCRIPT_NAME", "").rstrip("/")
     route = None if match is None else f"{script}/{match.route.removeprefix('^')}"
-    return from_wsgi(request.META, flow_id, route=route)
+    found = from_wsgi(request.META, flow_id, route=route)
+    scope = vars(request).get("scope")
+    if scope is None or hasattr(request, "environ"):  # WSGI, where an application may keep anything under that name
+        return found
+    sent = from_asgi(scope, flow_id)
+    return replace(found, forwarded=sent.forwarded, x_forwarded_for=sent.x_forwarded_for, x_real_ip=sent.x_real_ip)
 
 
 def subject(user: Any) -> str | None:

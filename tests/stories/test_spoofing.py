@@ -60,6 +60,8 @@ LOOPBACK: tuple[Vector, ...] = (
     ((REAL + FORGED, XFF + CLIENT), BY_XFF),
     (("X_Forwarded_For: " + FORGED,), PEER),  # CGI's names of both are one
     (("X_Forwarded_For: " + FORGED, XFF + CLIENT), BY_XFF),
+    ((XFF + CLIENT, "X_Forwarded_For: " + FORGED), BY_XFF),  # ... and stands where the proxy's own would
+    (("X_Real_IP: " + FORGED,), PEER),
     (("X-Forwarded-Host: " + FORGED, "X-Client-IP: " + FORGED, "True-Client-IP: " + FORGED), PEER),
 )
 """The peer is a proxy, and so is everything in its network."""
