@@ -26,26 +26,12 @@ from fastapi.security.oauth2 import OAuth2PasswordRequestFormStrict
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from .fastapi_schemes import CookieToken, SchemedKey
+
 SECRET = "story-secret-of-thirty-two-bytes!"
 HASHER = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 USERS = {"ann": HASHER.hash("right"), "bob": HASHER.hash("right")}
 DISABLED = {"bob"}
-
-
-class SchemedKey(APIKeyHeader):
-    """A key in the Authorization header, read by the application itself (as Tiled does)."""
-
-    async def __call__(self, request: Request) -> str | None:  # type: ignore[override]  # as applications write it
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        return key if scheme == "Apikey" else None
-
-
-class CookieToken(OAuth2PasswordBearer):
-    """A token in a cookie, as many tutorials have it."""
-
-    async def __call__(self, request: Request) -> str | None:  # type: ignore[override]  # as applications write it
-        return request.cookies.get("access")
-
 
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="token")
 basic, lenient_basic = HTTPBasic(), HTTPBasic(auto_error=False)
