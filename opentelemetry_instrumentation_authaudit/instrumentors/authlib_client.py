@@ -63,11 +63,14 @@ def callback_1(call: Call) -> Flow:
 
 def id_token(call: Call) -> Flow:
     """An ID token that came by another way, from a page's script or an app; inside a callback it folds away."""
-    provider = oauth.text(oauth.stored(call.instance, "name"))
+    provider, token = oauth.text(oauth.stored(call.instance, "name")), call.arg("token")
+    shown = not isinstance(token, Mapping) or "id_token" in token
     outcome = yield
+    if not shown:
+        return SKIP  # the answer is None, or a KeyError from the asynchronous client of older versions
     if outcome.error is not None:
         return Facts(provider=provider, **_why(outcome.error))
-    return SKIP if outcome.result is None else Facts(provider=provider, **_person(outcome.result))  # None: there was no ID token
+    return Facts(provider=provider, **_person(outcome.result))
 
 
 def _person(claims: Any) -> dict[str, Any]:

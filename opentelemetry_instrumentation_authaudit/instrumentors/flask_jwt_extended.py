@@ -94,7 +94,7 @@ def _has_cookie() -> bool:
     import flask  # noqa: PLC0415
     from flask_jwt_extended.config import config  # noqa: PLC0415
 
-    return flask.has_request_context() and config.access_cookie_name in flask.request.cookies
+    return flask.has_request_context() and bool(flask.request.cookies.get(config.access_cookie_name))  # empty: no token, too
 
 
 def _text(claim: object) -> str | None:

@@ -601,12 +601,12 @@ def test_flask_id_token_alone(provider: Provider, flask_shop: str, audit_trail: 
 
 
 async def test_starlette_id_token_alone(provider: Provider, audit_trail: AuditTrail) -> None:
-    """`parse_id_token` of the asynchronous client."""
+    """`parse_id_token` of the asynchronous client; where there is no token it raises before 1.9, and nothing is told all the same."""
     import asyncio
 
-    from .apps.authlib_app import create_starlette_shop
+    from .apps.authlib_app import VERSION, create_starlette_shop
 
     async with uvicorn(create_starlette_shop(provider.address)) as address:
         answers = await asyncio.to_thread(tap, provider, address)
-    assert answers[-1] == "nobody"
+    assert answers[-1] == ("nobody" if VERSION >= (1, 9) else "KeyError")
     tapped(of(address, told(audit_trail)))

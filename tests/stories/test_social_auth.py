@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ from .web import Record, label, record
 
 pytestmark = pytest.mark.filterwarnings("ignore:defusedxml.cElementTree:DeprecationWarning")  # imported by OpenID 2.0's library
 
+PYJWT = tuple(int(part) for part in version("PyJWT").split(".")[:2])
+id_token = pytest.mark.skipif(PYJWT < (2, 7), reason="social-auth-core asks for PyJWT 2.7 to check whole ID tokens")
 STEP = "tests.stories.apps.social_auth_app"
 PIPELINE = (
     *(f"social_core.pipeline.social_auth.{step}" for step in ("social_details", "social_uid", "auth_allowed", "social_user")),
@@ -118,7 +121,7 @@ def known(client: Any, audit_trail: AuditTrail, backend: str = "village") -> str
 NEW = {"user__id": "auth.user:4", "audit__resource": "auth.User"}
 
 
-@pytest.mark.parametrize("backend", ["village", "town"])
+@pytest.mark.parametrize("backend", ["village", pytest.param("town", marks=id_token)])
 def test_first_and_second_visit(client: Any, audit_trail: AuditTrail, backend: str) -> None:
     """The account is made and signed in: two things that happened; then one. The code, the tokens and the state stay out."""
     assert visit(client, backend).status_code == 302
@@ -143,7 +146,7 @@ def test_first_and_second_visit(client: Any, audit_trail: AuditTrail, backend: s
         ("village", "down", "provider_error"),
         ("town", "forged", "token_bad_signature"),
         ("town", "late", "token_expired"),
-        ("town", "other nonce", "nonce_mismatch"),
+        pytest.param("town", "other nonce", "nonce_mismatch", marks=id_token),
     ],
 )
 def test_refused(client: Any, provider: Any, audit_trail: AuditTrail, backend: str, mood: str, reason: str) -> None:
