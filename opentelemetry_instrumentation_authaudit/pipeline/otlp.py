@@ -11,10 +11,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from ..journal.backlog import Batch
-from ..journal.canonical import decode
 from ..journal.line import Envelope
 from .answers import Answer, Verdict
-from .wire import log_record, sized
+from .wire import encoded, sized
 
 __all__ = ("NOT_ENCODABLE", "UNENCODABLE", "Sender", "json_request", "open_sender", "protobuf_request")
 
@@ -71,7 +70,7 @@ def protobuf_request(batch: Batch | None, *, titled: bool = False) -> bytes:
         return b""
     scope = ParseDict(json.loads(batch.scope), InstrumentationScope(), ignore_unknown_fields=True)
     resource = ParseDict(json.loads(batch.resource), Resource(), ignore_unknown_fields=True)
-    records = [part for record in batch.records for part in (_LOG_RECORD, sized(log_record(decode(record), titled=titled)))]
+    records = [part for record in batch.records for part in (_LOG_RECORD, sized(encoded(record, titled=titled)))]
     head, tail = ScopeLogs(scope=scope).SerializeToString(), ScopeLogs(schema_url=batch.schema_url).SerializeToString()
     scoped = sized(b"".join((head, *records, tail)))
     return _RESOURCE_LOGS + sized(ResourceLogs(resource=resource).SerializeToString() + _SCOPE_LOGS + scoped)

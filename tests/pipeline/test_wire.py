@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 
-from opentelemetry_instrumentation_authaudit.journal.canonical import CanonicalRecord, encode
+from opentelemetry_instrumentation_authaudit.journal.canonical import CanonicalRecord, decode, encode
 from opentelemetry_instrumentation_authaudit.pipeline.otlp import NOT_ENCODABLE, protobuf_request
-from opentelemetry_instrumentation_authaudit.pipeline.wire import log_record
+from opentelemetry_instrumentation_authaudit.pipeline.wire import encoded, log_record
 
 from .delivering import batch
 
@@ -52,6 +52,45 @@ def by_the_library(record: CanonicalRecord, *, titled: bool) -> bytes:
 def test_the_bytes_are_the_librarys(record: CanonicalRecord, titled: bool) -> None:
     """Whatever stands in the record."""
     assert log_record(record, titled=titled) == by_the_library(record, titled=titled)
+
+
+plain_texts = st.text(st.characters(codec="ascii"), max_size=20)
+canonical_records = st.builds(
+    CanonicalRecord,
+    event=plain_texts | texts,
+    time=st.integers(0, 2**63 - 1),
+    attributes=st.dictionaries(plain_texts, plain_texts | texts | st.integers(0, 2**63 - 1), max_size=8),
+    severity=st.none() | st.integers(1, 24),
+    trace_id=st.just(0) | st.integers(0, 2**128 - 1),
+    span_id=st.just(0) | st.integers(0, 2**64 - 1),
+)
+
+
+@given(canonical_records, st.booleans())
+@example(CanonicalRecord(event='}],"eventName":"', time=1, attributes={"a": '"}},{"key":"b","value":{"stringValue":"c'}), False)
+def test_what_is_read_off_the_bytes_is_the_same(record: CanonicalRecord, titled: bool) -> None:
+    """Escapes, braces and quotes in the values included."""
+    canonical = encode(record)
+    assert encoded(canonical, titled=titled) == log_record(decode(canonical), titled=titled)
+
+
+@given(canonical_records, st.data())
+def test_a_damaged_line_is_never_read_as_something_else(record: CanonicalRecord, data: st.DataObject) -> None:
+    """Whatever is cut out of a record or put into it: either it says the same as its JSON, or it is refused."""
+    canonical = encode(record)
+    at, length = data.draw(st.integers(0, len(canonical))), data.draw(st.integers(0, 40))
+    damaged = (
+        canonical[:at]
+        + data.draw(st.sampled_from([b"", b"{", b'"', b"}},", b'"},{"', b"\0", b"\xff"]))
+        + canonical[at + length :]
+    )
+    try:
+        expected = log_record(decode(damaged))
+    except NOT_ENCODABLE:
+        with pytest.raises(NOT_ENCODABLE):
+            encoded(damaged)
+    else:
+        assert encoded(damaged) == expected
 
 
 WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
