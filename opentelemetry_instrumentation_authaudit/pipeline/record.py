@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..config import Config
@@ -128,7 +128,7 @@ class RecordIds:
     def unlock(self) -> None:
         """In a forked child: a new lock, since the old one may be held by a thread that is not there, and random bits of its own."""
         self._lock = threading.Lock()
-        self._tails: Iterator[int] = iter(())
+        self._tails: list[str] = []
 
     def __call__(self) -> str:
         """The next id, in the usual form of 36 characters."""
@@ -136,12 +136,15 @@ class RecordIds:
         moment = (milliseconds << 12) | (rest << 12) // 1_000_000
         with self._lock:
             self._last = moment = max(moment, self._last + 1)
-            tail = next(self._tails, None)
-            if tail is None:  # the system is asked once for many
-                self._tails = (tail for (tail,) in _TAIL.iter_unpack(self._random(_TAIL.size * _TAILS)))
-                tail = next(self._tails)
-        high, low = f"{moment >> 12 & (1 << 48) - 1:012x}", f"{1 << 63 | tail & (1 << 62) - 1:016x}"
-        return f"{high[:8]}-{high[8:]}-{0x7000 | moment & 0xFFF:04x}-{low[:4]}-{low[4:]}"
+            if not self._tails:  # the system is asked once for many
+                self._tails = [_tail(bits) for (bits,) in _TAIL.iter_unpack(self._random(_TAIL.size * _TAILS))]
+            tail = self._tails.pop()
+        return f"{moment >> 28 & 0xFFFF_FFFF:08x}-{moment >> 12 & 0xFFFF:04x}-{0x7000 | moment & 0xFFF:04x}-{tail}"
+
+
+def _tail(bits: int) -> str:
+    """The variant and 62 random *bits*."""
+    return f"{0x8000 | bits >> 48 & 0x3FFF:04x}-{bits & 0xFFFF_FFFF_FFFF:012x}"
 
 
 record_id: Final = RecordIds()
