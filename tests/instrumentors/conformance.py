@@ -9,6 +9,7 @@ Prints one line for each fault; exit code 1 if there is one.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import logging
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import permutations
 from typing import Any
+
+from packaging.specifiers import SpecifierSet
 
 from opentelemetry_instrumentation_authaudit import guard
 from opentelemetry_instrumentation_authaudit.hooks import Hook, Role
@@ -76,6 +79,36 @@ DJANGO: dict[str, tuple[str, ...]] = {
 """Libraries that are Django applications, by trigger: what stands in INSTALLED_APPS beside Django's own, else their models cannot
 be imported."""
 
+NOT_YET: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "loginas": ("Django", "< 5", ("django.contrib.auth:aget_user",)),
+    "flask_security": (
+        *("Flask-Security-Too", "<= 5.5.2"),
+        (
+            *("flask_security.forms:RegisterFormV2.validate", "flask_security.tokens:RefreshTokenForm.validate"),
+            *("flask_security.core:UserMixin.is_locked", "flask_security.signals:username_changed"),
+            *("flask_security.signals:user_failed_authn", "flask_security.signals:refresh_tracker_revoked"),
+        ),
+    ),
+    "oauth2_provider": (
+        *("django-oauth-toolkit", "<= 2.3.0"),
+        ("oauth2_provider.models:AbstractRefreshToken.revoke_family", "oauth2_provider.models:revoke_access_token"),
+    ),
+    "dj_rest_auth": ("dj-rest-auth", "<= 7.0.1", ("dj_rest_auth.mfa",)),
+}
+"""What an old version does not have yet, by the name of the library: the distribution, those of its versions that were seen without,
+and the targets or packages. In every other version they must be there."""
+
+
+def not_yet(library: str, name: str) -> bool:
+    """Whether the version that is installed is too old to have *name*, a target or a module."""
+    distribution, versions, names = NOT_YET.get(library, ("", "", ()))
+    if not any(name == other or name.startswith(f"{other}.") for other in names):
+        return False
+    try:
+        return SpecifierSet(versions).contains(importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return False  # it comes from a newer distribution of another name
+
 
 def prepare_django(applications: tuple[str, ...]) -> None:
     """Django's models need settings and loaded applications before they can be imported."""
@@ -96,7 +129,7 @@ def import_all(library: Library) -> None:
     """Import everything the rows name, as an application would."""
     importlib.import_module(library.trigger)
     if library.trigger in DJANGO:
-        prepare_django(DJANGO[library.trigger])
+        prepare_django(tuple(name for name in DJANGO[library.trigger] if not not_yet(library.name, name)))
     for hook in library.hooks:
         if importlib.util.find_spec(hook.module.partition(".")[0]) is not None:
             try:
@@ -250,6 +283,8 @@ def doctor(library: Library, target: str) -> list[str]:
     hook = next(hook for hook in library.hooks if hook.target == target)
     if not applies(hook, library.label):
         return []  # a row for other versions: there is nothing to remove
+    if not_yet(library.name, target):
+        return [f"is there, though it should not be yet: {target}"] if hook in (other for other, _ in places(library)) else []
     parent, name = next(place for other, place in places(library) if other is hook)
     if inspect.isclass(parent):
         for holder in parent.__mro__[:-1]:
