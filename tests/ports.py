@@ -13,8 +13,8 @@ __all__ = ("free_port",)
 
 _FIRST: Final = 20_000
 _COUNT: Final = 12_000
-"""All below those that Linux, macOS and the BSDs give to clients and to whoever binds to port 0: asking the kernel for a
-free port, closing it and handing its number to a server loses the race against every client of the machine."""
+"""All below those that Linux and macOS give to clients and to whoever binds to port 0: asking the kernel for a free port,
+closing it and handing its number to a server loses the race against every client of the machine."""
 
 
 def free_port() -> int:

@@ -97,6 +97,7 @@ class Delivery:
         self._behind = False
         self._refusals = 0  # in a row
         self._read_out: str | None = None  # the stream that the last request emptied
+        self._flushing = False
         self._exported = self._failed = self._buried = 0
         self._last: Answer | None = None
         self._warned: dict[str, float] = {}
@@ -199,6 +200,7 @@ class Delivery:
         self._read_out = None
         with self._changed:
             ticket = self._asked
+            self._flushing = ticket > self._answered
             look = self._schedule.begin(time.monotonic())
         if look and self._source.adopt():
             self._behind = True
@@ -232,8 +234,8 @@ class Delivery:
 
     def _is_news(self, batch: Batch, limit: int) -> bool:
         """Whether *batch* came in during the last request. In a flood there is always such a one, each smaller than the one before:
-        it waits for the next ring, unless it is a whole request already."""
-        return batch.stream == self._read_out and len(batch.records) < limit
+        it waits for the next ring, unless it is a whole request already, somebody flushes, or there is more that does not wait."""
+        return not self._flushing and batch.all_there_was and batch.stream == self._read_out and len(batch.records) < limit
 
     def _accepted(self, batch: Batch) -> _Step:
         if self._schedule.failures:

@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from opentelemetry_instrumentation_authaudit.journal.backlog import Batch
+from opentelemetry_instrumentation_authaudit.journal.backlog import Backlog, Batch
 from opentelemetry_instrumentation_authaudit.journal.names import cursor_path, dead_path
+from opentelemetry_instrumentation_authaudit.journal.overflow import Overflow
+from opentelemetry_instrumentation_authaudit.journal.writer import Journal
 from opentelemetry_instrumentation_authaudit.pipeline.answers import Answer
 from opentelemetry_instrumentation_authaudit.pipeline.delivery import Delivery
 from opentelemetry_instrumentation_authaudit.pipeline.otlp import open_sender
 from opentelemetry_instrumentation_authaudit.pipeline.otlp_http import HttpSender
 from opentelemetry_instrumentation_authaudit.pipeline.pace import Pace, Portion, Schedule
 
-from .delivering import OWN, QUICK, ids, posting
+from .delivering import ENVELOPE, OWN, QUICK, ids, posting, record
 from .otlp_server import CLOSE, HANG, OK, OtlpServer, Received, Reply, partial_success
 from .telling import SIGN_IN, line_of, pipeline, process
 
@@ -182,6 +184,34 @@ def test_what_comes_in_meanwhile_waits_for_the_next_ring(tmp_path: Path, receive
         receiver.answer = OK
         assert post.delivery.flush(5)
         assert receiver.ids == ids(1, post.written)
+
+
+def test_what_is_only_in_memory_is_no_news(tmp_path: Path, receiver: OtlpServer) -> None:
+    """While the disk is full, records wait in memory: they go out in the same turn as the journal's last ones."""
+    journal, overflow = Journal(tmp_path, OWN, ENVELOPE), Overflow()
+    journal.append(record(1))
+    overflow.put(record(2))
+    backlog = Backlog(tmp_path, OWN, overflow=overflow, envelope=ENVELOPE)
+    delivery = Delivery(backlog, open_sender("http/protobuf"), pace=QUICK)
+    delivery.ring()
+    receiver.wait_for(2)
+    assert receiver.ids == ids(1, 2)
+    delivery.shutdown(1)
+    journal.close(done=True)
+
+
+def test_a_flush_takes_what_comes_in_meanwhile_along(tmp_path: Path, receiver: OtlpServer) -> None:
+    """It says that everything is acknowledged, so it leaves nothing to the next ring."""
+    with posting(tmp_path, max_size=10) as post:
+
+        def answer(_request: Received) -> Reply:
+            post.write(3 if post.written < 13 else 0)
+            return OK
+
+        receiver.answer = answer
+        post.write(4)
+        assert post.delivery.flush(5)
+        assert receiver.ids == ids(1, 13)
 
 
 def test_journal_of_a_dead_process_is_adopted(tmp_path: Path, receiver: OtlpServer) -> None:
