@@ -93,11 +93,9 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._schedule = Schedule(interval)
         self._asked = self._answered = 0  # numbers of flushes
-        self._ended = False
-        self._behind = False
+        self._ended = self._behind = self._flushing = False
         self._refusals = 0  # in a row
         self._read_out: str | None = None  # the stream that the last request emptied
-        self._flushing = False
         self._exported = self._failed = self._buried = 0
         self._last: Answer | None = None
         self._warned: dict[str, float] = {}
